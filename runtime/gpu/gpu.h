@@ -1,0 +1,258 @@
+// gpu/gpu.h -- the door of the only room that speaks Vulkan: devices, buffers, kernels, recorders.
+//
+// It knows bytes, kernels and order, not models. Order of a reader: snapshot -> plan -> device -> buffer -> upload ->
+// kernel -> recorder -> report.
+#ifndef GPU_GPU_H
+#define GPU_GPU_H
+
+#include "base/span.h"
+#include "base/status.h"
+
+// ------------------------------------------------------------------------------------------------ snapshot
+
+#define GPU_NAME_MAX 256
+#define GPU_HEAPS_MAX 16
+#define GPU_MEMORY_TYPES_MAX 32
+#define GPU_QUEUE_FAMILIES_MAX 16
+#define GPU_COOPMAT_SHAPES_MAX 32
+
+enum gpu_vendor { GPU_VENDOR_OTHER, GPU_VENDOR_NVIDIA, GPU_VENDOR_AMD, GPU_VENDOR_INTEL, GPU_VENDOR_SOFTWARE };
+enum gpu_kind { GPU_KIND_OTHER, GPU_KIND_INTEGRATED, GPU_KIND_DISCRETE, GPU_KIND_VIRTUAL, GPU_KIND_CPU };
+
+struct gpu_coopmat_shape {
+    uint32_t m, n, k;
+    uint32_t a_type, b_type, c_type, result_type; // VkComponentTypeKHR
+};
+
+// One physical device as plain data: everything a decision needs, so that decisions can be tested without the device.
+struct gpu_snapshot {
+    char name[GPU_NAME_MAX], driver[GPU_NAME_MAX];
+    enum gpu_vendor vendor;
+    enum gpu_kind kind;
+    uint32_t vendor_id, device_id, api_version;
+    uint8_t pipeline_cache_uuid[16];
+
+    uint32_t n_heaps;
+    struct {
+        uint64_t size_bytes, budget_bytes; // budget: what the driver says is free for us, clamped to size; 0 if unknown
+        bool device_local;
+    } heaps[GPU_HEAPS_MAX];
+    uint32_t n_memory_types;
+    struct {
+        uint32_t heap, flags; // flags: VkMemoryPropertyFlags
+    } memory_types[GPU_MEMORY_TYPES_MAX];
+    uint32_t n_queue_families;
+    struct {
+        uint32_t flags, n_queues, timestamp_bits; // flags: VkQueueFlags
+    } queue_families[GPU_QUEUE_FAMILIES_MAX];
+
+    uint64_t max_storage_range_bytes, max_allocation_bytes, max_buffer_bytes;
+    uint32_t max_push_bytes, max_workgroup_invocations, max_shared_bytes;
+    uint32_t max_workgroups[3];
+    uint32_t storage_alignment; // bytes, of a storage binding's offset
+    float timestamp_period_ns;
+
+    uint32_t subgroup_size, subgroup_size_min, subgroup_size_max, subgroup_operations;
+    bool subgroup_size_control, full_subgroups;
+
+    bool buffer_device_address, synchronization2, timeline_semaphore, memory_model, scalar_layout;
+    bool storage_8bit, storage_16bit, int8, int16, int64, float16;
+    bool int_dot, int_dot_accelerated; // packed 4x8; accelerated means in hardware
+    bool coopmat;
+    uint32_t n_coopmat_shapes;
+    struct gpu_coopmat_shape coopmat_shapes[GPU_COOPMAT_SHAPES_MAX];
+    bool memory_budget, external_host_memory, executable_properties, global_priority, device_fault;
+};
+
+// Copies every Vulkan device into seen[0..capacity); *n_out is how many there are (may be above capacity).
+// Errors  KARAT_ERR_NO_DEVICE  no loader, no driver or no device; the sentence says which
+enum karat_status gpu_snapshot_all(struct gpu_snapshot *seen, size_t capacity, size_t *n_out, struct karat_error *err);
+
+// ------------------------------------------------------------------------------------------------ plan
+
+// What the kernels may use. BASE reads weights and caches as 32-bit words and needs only what Vulkan 1.3 guarantees.
+enum gpu_tier { GPU_TIER_BASE, GPU_TIER_FLOAT16, GPU_TIER_COOPMAT };
+
+struct gpu_plan {
+    enum gpu_tier tier;
+    bool int_dot;           // use the packed integer dot product
+    bool cpu;               // a software device: few fat workgroups, one lane per row
+    uint32_t subgroup_size; // the size kernels are compiled for, where the device lets us choose
+    uint32_t queue_family;
+    bool unified;                  // device memory is host memory: write weights in place, no staging
+    uint64_t budget_bytes;         // device memory we allow ourselves
+    uint64_t max_allocation_bytes; // one VkDeviceMemory; never above 1 GiB
+    uint64_t max_binding_bytes;    // one storage binding; larger data is bound in windows
+};
+
+// What we will ask of a device we have only looked at. Pure. vram_limit_bytes 0: no limit of ours.
+// Errors  KARAT_ERR_UNSUPPORTED  the sentence names the device and the feature it lacks
+enum karat_status gpu_plan_make(struct gpu_plan *out, const struct gpu_snapshot *seen, uint64_t vram_limit_bytes,
+                                struct karat_error *err);
+
+// Index of the device to use among seen[0..n): `wish` is an index ("1"), part of a name (any case), or NULL for the
+// best (discrete before integrated before virtual before CPU, then by memory). Pure. Errors  KARAT_ERR_NO_DEVICE  names
+// the wish and what there is
+enum karat_status gpu_plan_choose(size_t *out, const struct gpu_snapshot *seen, size_t n, const char *wish,
+                                  struct karat_error *err);
+
+// ------------------------------------------------------------------------------------------------ device
+
+struct gpu_device;
+
+struct gpu_device_options {
+    const char *wish;               // as in gpu_plan_choose()
+    uint64_t vram_limit_bytes;      // 0: none
+    const char *pipeline_cache_dir; // NULL: the user's cache folder; "": nowhere
+    bool timing;                    // measure each dispatch (gpu_recorder_report)
+};
+
+enum karat_status gpu_device_create(struct gpu_device **out, const struct gpu_device_options *options,
+                                    struct karat_error *err);
+void gpu_device_destroy(struct gpu_device *device); // after everything made from it; writes the pipeline cache
+
+const struct gpu_snapshot *gpu_device_snapshot(const struct gpu_device *device);
+const struct gpu_plan *gpu_device_plan(const struct gpu_device *device);
+uint64_t gpu_device_used_bytes(const struct gpu_device *device); // device memory allocated by us
+
+// ------------------------------------------------------------------------------------------------ buffers
+
+enum gpu_memory {
+    GPU_MEMORY_DEVICE,   // fast for the device; the host reaches it only where the plan says unified
+    GPU_MEMORY_UPLOAD,   // the host writes, the device reads
+    GPU_MEMORY_READBACK, // the device writes, the host reads (cached)
+};
+
+struct gpu_buffer_options {
+    uint64_t size_bytes; // 1 .. max_allocation_bytes of the plan
+    enum gpu_memory memory;
+    const char *name; // for error sentences and the validation layer; copied
+};
+
+// Contents are undefined. Small buffers share allocations; a failure names size, name and what is free.
+// Threads  any; the allocator is locked.
+enum karat_status gpu_buffer_create(struct gpu_buffer **out, struct gpu_device *device,
+                                    const struct gpu_buffer_options *options, struct karat_error *err);
+void gpu_buffer_destroy(struct gpu_buffer *buffer); // when no submitted work uses it
+
+uint64_t gpu_buffer_size(const struct gpu_buffer *buffer);
+uint64_t gpu_buffer_address(const struct gpu_buffer *buffer); // device address of byte 0, 16-byte aligned
+void *gpu_buffer_map(struct gpu_buffer *buffer);              // host pointer to byte 0, coherent; NULL if unreachable
+
+// A range of a buffer, as kernels see it. Offsets are multiples of the snapshot's storage_alignment.
+struct gpu_view {
+    struct gpu_buffer *buffer;
+    uint64_t offset, size_bytes;
+};
+
+// ------------------------------------------------------------------------------------------------ upload
+
+// Carries bytes to device buffers through a small staging ring, overlapping the filling with the copying.
+struct gpu_upload;
+
+// staging_bytes 0: 16 MiB in all. Where the plan says unified there is no staging at all.
+enum karat_status gpu_upload_create(struct gpu_upload **out, struct gpu_device *device, uint64_t staging_bytes,
+                                    struct karat_error *err);
+void gpu_upload_destroy(struct gpu_upload *upload);
+
+// Lends up to *size_bytes (in: wanted, out: granted, at least min(wanted, 64 KiB), a multiple of 16 unless all of it)
+// of memory that will become dst[offset, offset + granted). The caller fills it before the next call on the upload.
+enum karat_status gpu_upload_reserve(struct gpu_upload *upload, void **memory, struct gpu_buffer *dst, uint64_t offset,
+                                     uint64_t *size_bytes, struct karat_error *err);
+
+// Everything reserved so far is on the device when this returns.
+enum karat_status gpu_upload_finish(struct gpu_upload *upload, struct karat_error *err);
+
+// ------------------------------------------------------------------------------------------------ kernels
+
+#define GPU_BUFFERS_MAX 12
+#define GPU_SPEC_MAX 12
+#define GPU_PARAMS_MAX 128
+
+// One row of the kernel table. The SPIR-V is reflected and compared with the row; which bindings a kernel reads and
+// writes comes from its readonly/writeonly declarations.
+struct gpu_kernel_desc {
+    const char *name;
+    const uint32_t *code;
+    size_t code_bytes;
+    uint32_t n_buffers;    // bindings 0 .. n_buffers - 1 of set 0
+    uint32_t params_bytes; // push constants
+    uint32_t n_spec;       // specialisation constants 0 .. n_spec - 1, each 32 bits
+    bool full_subgroups;   // require the plan's subgroup size and full subgroups, where the device can
+};
+
+// Facts the drivers' compilers report, where they do.
+struct gpu_kernel_stats {
+    uint32_t registers, spills, scratch_bytes, shared_bytes, subgroup_size;
+    bool known;
+};
+
+struct gpu_kernel;
+
+// The pipeline of a row with these specialisation values; made on first use, kept by the device, shared by all threads.
+// Errors  KARAT_ERR_INTERNAL  row and SPIR-V disagree: the sentence holds both numbers
+enum karat_status gpu_kernel_get(const struct gpu_kernel **out, struct gpu_device *device,
+                                 const struct gpu_kernel_desc *desc, const uint32_t *spec, struct karat_error *err);
+const char *gpu_kernel_name(const struct gpu_kernel *kernel);
+
+// What reflection finds in a module; pure, for tests and for the check above.
+struct gpu_reflection {
+    uint32_t n_buffers, params_bytes, n_spec;
+    uint32_t reads, writes;      // bit i: binding i
+    uint32_t local_size[3];      // as declared; an id-sized dimension is 0
+    uint32_t local_size_spec[3]; // specialisation id of that dimension, UINT32_MAX when fixed
+};
+enum karat_status gpu_reflect(struct gpu_reflection *out, const uint32_t *code, size_t code_bytes,
+                              struct karat_error *err);
+
+// ------------------------------------------------------------------------------------------------ recorder
+
+// Records dispatches and copies, places barriers where what they read and write overlaps, and submits. A failure inside
+// a recording call is kept and returned by gpu_recorder_submit(), so that recording code reads as a list of steps.
+// One thread at a time. After the first round of the same work nothing is allocated.
+struct gpu_recorder;
+
+enum karat_status gpu_recorder_create(struct gpu_recorder **out, struct gpu_device *device, struct karat_error *err);
+void gpu_recorder_destroy(struct gpu_recorder *recorder); // waits for its work first
+struct gpu_device *gpu_recorder_device(const struct gpu_recorder *recorder);
+
+struct gpu_dispatch {
+    const struct gpu_kernel_desc *desc;
+    const uint32_t *spec; // n_spec of the desc
+    struct gpu_view buffers[GPU_BUFFERS_MAX];
+    const void *params; // params_bytes of the desc
+    uint32_t grid[3];   // workgroups; may exceed the device's limits, the recorder slices
+    uint64_t work;      // rough cost (multiply-adds or bytes), 0 if small; used to bound submissions
+    const char *label;  // static text for reports
+};
+
+void gpu_record_dispatch(struct gpu_recorder *recorder, const struct gpu_dispatch *dispatch);
+void gpu_record_copy(struct gpu_recorder *recorder, struct gpu_view dst, struct gpu_view src); // sizes equal
+void gpu_record_fill(struct gpu_recorder *recorder, struct gpu_view dst, uint32_t word);
+
+// Keeps `status` as the recorder's failure if it has none yet: for callers that find a fault while recording.
+void gpu_record_fail(struct gpu_recorder *recorder, enum karat_status status, const struct karat_error *err);
+
+// Hands over what was recorded since the last submit. Long work is split into several submissions by measured time,
+// so that none runs longer than about 100 ms; `cancel` (may be NULL) is looked at between them.
+enum karat_status gpu_recorder_submit(struct gpu_recorder *recorder, struct karat_error *err);
+// Waits for all submitted work. Errors  KARAT_ERR_DEVICE_LOST, KARAT_ERR_CANCELLED
+enum karat_status gpu_recorder_wait(struct gpu_recorder *recorder, struct karat_error *err);
+
+// A flag another thread may set to 1 to make submit and wait return KARAT_ERR_CANCELLED between submissions.
+void gpu_recorder_set_cancel(struct gpu_recorder *recorder, const volatile int *cancel);
+
+struct gpu_counters {
+    uint64_t n_dispatches, n_barriers, n_submits, longest_submit_ns;
+};
+void gpu_recorder_counters(const struct gpu_recorder *recorder, struct gpu_counters *out);
+
+// Device time per label since the last reset, longest first; needs options.timing. Returns how many labels there are.
+struct gpu_label_time {
+    const char *label;
+    uint64_t n, ns;
+};
+size_t gpu_recorder_report(struct gpu_recorder *recorder, struct gpu_label_time *out, size_t capacity);
+void gpu_recorder_reset(struct gpu_recorder *recorder);
+
+#endif

@@ -1,0 +1,323 @@
+// karat.h -- run Gemma 4 on any Vulkan 1.3 device.
+//
+// The whole story, as one program:
+//
+//     #include <karat.h>
+//     #include <stdio.h>
+//
+//     static bool print(void *user, enum karat_piece kind, const char *text, size_t size)
+//     {
+//         (void)user;
+//         if (kind == KARAT_PIECE_ANSWER)
+//             fwrite(text, 1, size, stdout);
+//         return true;  // false stops the answer
+//     }
+//
+//     int main(int argc, char **argv)
+//     {
+//         struct karat_error err;
+//         struct karat_model *model = NULL;
+//         struct karat_session *session = NULL;
+//         const char *messages = "[{\"role\": \"user\", \"content\": \"Hello!\"}]";
+//         if (karat_model_open(&model, argc > 1 ? argv[1] : NULL, NULL, &err) != KARAT_OK ||
+//             karat_session_open(&session, model, NULL, &err) != KARAT_OK ||
+//             karat_chat(session, messages, &(struct karat_generate_options){ .on_piece = print }, NULL, &err) !=
+//             KARAT_OK) fprintf(stderr, "%s\n", err.text);
+//         karat_session_close(session);
+//         karat_model_close(model);
+//         return 0;
+//     }
+//
+// Objects.  A model is one file on one device: immutable once open, shared by any number of sessions and threads. A
+// session is one timeline of tokens with its cache: one caller at a time, except karat_session_cancel().
+//
+// Options.  Every options struct may be NULL or zeroed; zero means the sensible default of each field.
+//
+// Errors.  Whatever can fail returns enum karat_status and, if `err` is not NULL, fills it with one sentence that names
+// the thing, the value found and the value expected. The library never prints, exits or aborts. After
+// KARAT_ERR_DEVICE_LOST only the close functions may be called on the model and its sessions.
+//
+// Strings.  UTF-8, checked. Strings and arrays returned through `char **out` or `uint32_t **out` belong to the caller,
+// who returns them with karat_free(). Close and free functions accept NULL.
+#ifndef KARAT_H
+#define KARAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(KARAT_SHARED) && defined(_WIN32)
+#define KARAT_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define KARAT_API __attribute__((visibility("default")))
+#else
+#define KARAT_API
+#endif
+
+#define KARAT_VERSION "0.1.0"
+
+struct karat_model;
+struct karat_session;
+
+// ---------------------------------------------------------------------------------------------------- errors
+
+// Name and general meaning; the sentence in struct karat_error says what happened this time.
+#define KARAT_STATUS_LIST(X)                                                           \
+    X(OK, "no error")                                                                  \
+    X(ERR_ARGUMENT, "an argument is out of its documented range")                      \
+    X(ERR_MEMORY, "not enough host memory")                                            \
+    X(ERR_IO, "a file cannot be read or written")                                      \
+    X(ERR_FORMAT, "the input is not well-formed")                                      \
+    X(ERR_UNSUPPORTED, "the input is well-formed but not something this version runs") \
+    X(ERR_NO_DEVICE, "no usable Vulkan device")                                        \
+    X(ERR_DEVICE, "the Vulkan driver reported a failure")                              \
+    X(ERR_DEVICE_MEMORY, "not enough device memory")                                   \
+    X(ERR_DEVICE_LOST, "the device was lost; close the model")                         \
+    X(ERR_CONTEXT_FULL, "the context has no room for more tokens")                     \
+    X(ERR_CANCELLED, "cancelled by the caller")                                        \
+    X(ERR_INTERNAL, "a fault in karat itself")
+
+enum karat_status {
+#define KARAT_STATUS_ENUM(name, text) KARAT_##name,
+    KARAT_STATUS_LIST(KARAT_STATUS_ENUM)
+#undef KARAT_STATUS_ENUM
+};
+
+struct karat_error {
+    enum karat_status status;
+    char text[1024]; // one sentence, no newline, printable UTF-8
+};
+
+// The general meaning of a status; static text.
+KARAT_API const char *karat_status_text(enum karat_status status);
+
+// Returns memory the library handed out through an `out` parameter. NULL is fine.
+KARAT_API void karat_free(void *memory);
+
+// ---------------------------------------------------------------------------------------------------- logging
+
+enum karat_log_level { KARAT_LOG_ERROR, KARAT_LOG_WARNING, KARAT_LOG_INFO, KARAT_LOG_DEBUG };
+
+typedef void karat_log_fn(void *user, enum karat_log_level level, const char *line);
+
+// Sends log lines up to `level` to `sink`; NULL (the start) is silence. Any thread; the sink may be called from any
+// thread but never twice at once, and may not call karat functions.
+KARAT_API void karat_log_set(karat_log_fn *sink, enum karat_log_level level, void *user);
+
+// ---------------------------------------------------------------------------------------------------- models
+
+// Called now and then while a model loads; `done` of `total` bytes are on the device. Returning false cancels.
+typedef bool karat_progress_fn(void *user, uint64_t done, uint64_t total);
+
+struct karat_model_options {
+    const char *device;             // index as karat_devices() counts, or part of the name; NULL: the best one
+    bool vocabulary_only;           // no weights, no device: for tokenizing and rendering; such files may lack tensors
+    uint64_t vram_limit_bytes;      // use at most this much device memory; 0: what the device has free
+    const char *pipeline_cache_dir; // where compiled kernels are kept; NULL: the user's cache folder; "": nowhere
+    karat_progress_fn *on_progress; // may be NULL
+    void *user;                     // for on_progress
+};
+
+// Opens a GGUF file (of a split model: its first part) and puts its weights on the device. path NULL: the demo model
+// built into the library.
+//
+// Errors   KARAT_ERR_IO, _FORMAT, _UNSUPPORTED   the file; _NO_DEVICE, _DEVICE_MEMORY   the device;
+//          KARAT_ERR_CANCELLED   on_progress returned false
+// Cost     reads the file once, keeps no second copy of the weights in memory
+KARAT_API enum karat_status karat_model_open(struct karat_model **out, const char *path,
+                                             const struct karat_model_options *options, struct karat_error *err);
+KARAT_API void karat_model_close(struct karat_model *model); // after its sessions
+
+struct karat_model_facts {
+    const char *name;    // from the file, may be ""; lives as long as the model
+    const char *device;  // name of the Vulkan device, "" without one
+    const char *weights; // main weight format, such as "Q4_K"
+    uint64_t n_parameters;
+    uint64_t weight_bytes; // on the device
+    uint32_t n_vocab, n_layers, n_embd, n_experts, n_experts_used;
+    uint32_t n_context_max; // tokens the model was made for
+    uint32_t token_bos, token_end_of_turn;
+    uint32_t sliding_window;  // tokens
+    float temperature, top_p; // the file's recommendation, or the family's
+    uint32_t top_k;
+};
+KARAT_API void karat_model_describe(const struct karat_model *model, struct karat_model_facts *out);
+
+// What a file holds and how it would be placed on this machine, without loading weights, as a JSON object.
+KARAT_API enum karat_status karat_file_info(char **json_out, const char *path,
+                                            const struct karat_model_options *options, uint32_t n_context,
+                                            struct karat_error *err);
+
+// ---------------------------------------------------------------------------------------------------- sessions
+
+enum karat_cache_type { KARAT_CACHE_F16, KARAT_CACHE_F32 };
+
+struct karat_session_options {
+    uint32_t n_context;          // most tokens the session can hold; 0: 8192 or the model's own limit if smaller
+    uint32_t n_batch;            // tokens per prefill step, 1..2048; 0: 512
+    enum karat_cache_type cache; // how keys and values are kept
+};
+
+// Allocates caches and scratch for one timeline. After this the token loop allocates nothing.
+// Errors   KARAT_ERR_DEVICE_MEMORY says how much was wanted, how much there was, and what to change
+KARAT_API enum karat_status karat_session_open(struct karat_session **out, struct karat_model *model,
+                                               const struct karat_session_options *options, struct karat_error *err);
+KARAT_API void karat_session_close(struct karat_session *session);
+
+KARAT_API uint32_t karat_session_capacity(const struct karat_session *session); // tokens
+KARAT_API uint32_t karat_session_length(const struct karat_session *session);   // tokens evaluated so far
+
+// Brings the session to exactly the given tokens, evaluating only what is new: the longest prefix already evaluated is
+// kept (as far as the sliding windows still allow), anything after it is forgotten, the rest runs in steps of n_batch.
+//
+//   ids     token ids, each below n_vocab; read before return, not kept
+//   n_ids   1 .. karat_session_capacity()
+//
+// Afterwards karat_session_logits() holds the scores of the next token.
+// Errors   KARAT_ERR_ARGUMENT       an id or n_ids out of range; nothing changed
+//          KARAT_ERR_CONTEXT_FULL   n_ids above the capacity; nothing changed
+//          KARAT_ERR_CANCELLED      karat_session_cancel() was called; whole steps done so far are kept
+KARAT_API enum karat_status karat_session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                               struct karat_error *err);
+
+// f32 [n_vocab], after the soft cap, for the token after the last one; valid until the next call on the session. NULL
+// before the first successful sync.
+KARAT_API const float *karat_session_logits(const struct karat_session *session);
+
+// Like karat_session_sync() from an empty session, but hands over the scores after every token: row i belongs to the
+// token that follows ids[i]. `logits` is f32 [n_vocab], valid during the call. Returning false cancels.
+typedef bool karat_logits_fn(void *user, size_t index, const float *logits);
+KARAT_API enum karat_status karat_session_evaluate(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                                   karat_logits_fn *on_logits, void *user, struct karat_error *err);
+
+// Makes the running call on this session return KARAT_ERR_CANCELLED soon (within about 100 ms). From any thread or a
+// signal handler; without a running call it does nothing.
+KARAT_API void karat_session_cancel(struct karat_session *session);
+
+struct karat_timings {
+    uint64_t prefill_tokens, prefill_ns; // tokens evaluated more than one at a time
+    uint64_t decode_tokens, decode_ns;   // tokens evaluated one at a time
+    uint64_t decode_bytes;               // weights and cache read by the decoded tokens
+    uint64_t n_dispatches, n_barriers, n_submits;
+};
+KARAT_API void karat_session_timings(const struct karat_session *session, struct karat_timings *out);
+KARAT_API void karat_session_timings_reset(struct karat_session *session);
+
+// ---------------------------------------------------------------------------------------------------- generation
+
+enum karat_piece { KARAT_PIECE_ANSWER, KARAT_PIECE_THOUGHT, KARAT_PIECE_TOOL_CALL };
+
+// A piece of the reply, as soon as it is final: whole UTF-8 characters of answer or thought, or one whole tool call as
+// a JSON object {"name": ..., "arguments": {...}}. Returning false ends the answer (stop reason CANCELLED).
+typedef bool karat_piece_fn(void *user, enum karat_piece kind, const char *text, size_t size);
+
+// Zero in a field means: the model file's recommendation where it has one, else off.
+struct karat_sampling {
+    float temperature; // < 0 or `greedy`: always the best token
+    uint32_t top_k;
+    float top_p, min_p;
+    float repeat_penalty; // 1 is none; divides the score of tokens seen in the last repeat_window tokens
+    float presence_penalty, frequency_penalty;
+    uint32_t repeat_window; // 0: 64
+    uint64_t seed;          // 0: from the clock
+    bool greedy;
+};
+
+struct karat_generate_options {
+    uint32_t max_tokens; // 0: until the model stops or the context is full
+    struct karat_sampling sampling;
+    bool thinking;           // karat_chat() only: let the model think first
+    const char *tools;       // karat_chat() only: JSON array of tool declarations, or NULL
+    const char *const *stop; // texts that end the answer (not part of it); n_stop of them
+    size_t n_stop;
+    karat_piece_fn *on_piece; // may be NULL
+    void *user;               // for on_piece
+};
+
+enum karat_stop {
+    KARAT_STOP_END,
+    KARAT_STOP_TOOL_CALLS,
+    KARAT_STOP_TEXT,
+    KARAT_STOP_LENGTH,
+    KARAT_STOP_CONTEXT,
+    KARAT_STOP_CANCELLED
+};
+
+struct karat_reply {
+    char *content, *thinking, *tool_calls; // tool_calls is a JSON array; each "" or "[]" when empty
+    enum karat_stop stop;
+    uint32_t n_prompt, n_cached, n_generated; // tokens; n_cached of the prompt were already evaluated
+};
+KARAT_API void karat_reply_free(struct karat_reply *reply); // its members; the struct is the caller's
+
+// Renders the conversation, syncs the session to it and generates the model's next turn.
+//
+//   messages   JSON array of {"role", "content", ...} as OpenAI's chat format has them
+//   reply      filled on success and on KARAT_ERR_CANCELLED; may be NULL
+KARAT_API enum karat_status karat_chat(struct karat_session *session, const char *messages,
+                                       const struct karat_generate_options *options, struct karat_reply *reply,
+                                       struct karat_error *err);
+
+// Generates after the given tokens, without any chat format: pieces are all KARAT_PIECE_ANSWER.
+KARAT_API enum karat_status karat_generate(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                           const struct karat_generate_options *options, struct karat_reply *reply,
+                                           struct karat_error *err);
+
+// ---------------------------------------------------------------------------------------------------- text
+
+enum karat_tokenize_flags {
+    KARAT_TOKENIZE_BOS = 1,     // begin with the start token
+    KARAT_TOKENIZE_SPECIAL = 2, // text such as "<|turn>" becomes the control token; never use it on what a user typed
+};
+
+// text[0..size) must be valid UTF-8. *ids_out has *n_out entries.
+KARAT_API enum karat_status karat_tokenize(const struct karat_model *model, const char *text, size_t size,
+                                           unsigned flags, uint32_t **ids_out, size_t *n_out, struct karat_error *err);
+
+// The bytes of the tokens, control tokens included as their names; terminated. Not always valid UTF-8: a character may
+// be spread over several tokens.
+KARAT_API enum karat_status karat_detokenize(const struct karat_model *model, const uint32_t *ids, size_t n_ids,
+                                             char **text_out, size_t *size_out, struct karat_error *err);
+
+enum karat_render_flags { KARAT_RENDER_NO_FIXES = 1 }; // exactly the publisher's template, its defects included
+
+// `request` is {"messages": [...], "tools": [...] or null, "options": {"enable_thinking", "preserve_thinking",
+// "add_generation_prompt"}}.
+KARAT_API enum karat_status karat_render(const struct karat_model *model, const char *request, unsigned flags,
+                                         char **text_out, struct karat_error *err);
+
+// The same as token ids: control tokens by id, message text as plain text.
+KARAT_API enum karat_status karat_render_tokens(const struct karat_model *model, const char *request, unsigned flags,
+                                                uint32_t **ids_out, size_t *n_out, struct karat_error *err);
+
+// Raw model output (control tokens as text) to {"thinking", "content", "tool_calls"}. `tools` may be NULL.
+KARAT_API enum karat_status karat_parse(const struct karat_model *model, const char *raw, size_t size,
+                                        bool starts_in_thought, const char *tools, char **json_out,
+                                        struct karat_error *err);
+
+// ---------------------------------------------------------------------------------------------------- machine
+
+// Every Vulkan device with its features, the tier karat would use and why one is chosen, as a JSON array.
+KARAT_API enum karat_status karat_devices(char **json_out, struct karat_error *err);
+
+// One kernel compared with its plain C twin.
+struct karat_check {
+    const char *name; // kernel and case
+    bool passed;
+    double error, bound; // largest deviation found and allowed, relative to the output's scale
+    uint64_t ns;         // device time
+};
+typedef void karat_check_fn(void *user, const struct karat_check *check);
+
+// Runs every kernel on the device against its twin. *n_failed counts the checks that did not pass.
+KARAT_API enum karat_status karat_selftest(const char *device, karat_check_fn *on_check, void *user, uint32_t *n_failed,
+                                           struct karat_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,1 @@
+# Every module the library embeds, one line each; families once per weight format.

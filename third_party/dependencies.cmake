@@ -1,0 +1,16 @@
+# How each dependency is found, and why it was chosen. Nothing is copied into this repository.
+find_package(Threads REQUIRED)
+find_package(Python3 COMPONENTS Interpreter)
+
+# volk: loads Vulkan at run time, so the program starts (and says so in one sentence) on machines without a driver.
+# Header-only use: volk.h with VOLK_IMPLEMENTATION in one file of runtime/gpu. Debian: libvulkan-volk-dev, libvulkan-dev.
+find_path(KARAT_VULKAN_HEADERS vulkan/vulkan.h REQUIRED)
+find_path(KARAT_VOLK_HEADERS volk.h REQUIRED)
+add_library(karat_volk INTERFACE)
+target_include_directories(karat_volk SYSTEM INTERFACE ${KARAT_VULKAN_HEADERS} ${KARAT_VOLK_HEADERS})
+target_link_libraries(karat_volk INTERFACE ${CMAKE_DL_LIBS})
+
+# glslang: GLSL to SPIR-V at build time. The setup puts a newer one than Debian 12's into .deps (KARAT_GLSLANG).
+find_program(KARAT_GLSLANG NAMES glslang glslangValidator HINTS ${PROJECT_SOURCE_DIR}/.deps/bin REQUIRED)
+# spirv-val: every module is validated when it is built.
+find_program(KARAT_SPIRV_VAL NAMES spirv-val HINTS ${PROJECT_SOURCE_DIR}/.deps/bin)
