@@ -1,0 +1,31 @@
+// ops/kernels.h -- the table of kernels. Private to the room: ops name kernels, nobody else does.
+//
+// To add a kernel: shaders/x.comp and shaders/shared/x.h, a line in shaders/list.cmake, a name in the enum below, a row
+// in kernels.c, and the specialisation values it is used with in a kernel_list_ function.
+#ifndef OPS_KERNELS_H
+#define OPS_KERNELS_H
+
+#include "gpu/gpu.h"
+#include "loader/qtype.h"
+
+// A family has one kernel per weight format: KERNEL_X + type.
+#define KERNEL_FAMILY(name) name, name##_LAST = name + QTYPE_COUNT - 1
+
+enum kernel {
+    KERNEL_FAMILY(KERNEL_EMBED),
+    KERNEL_FAMILY(KERNEL_MAT_VEC),
+    KERNEL_FAMILY(KERNEL_MAT_VEC_EXPERTS),
+    KERNEL_COUNT
+};
+
+// Indexed by enum kernel. A row whose code is NULL is not there yet.
+extern const struct gpu_kernel_desc kernels[KERNEL_COUNT];
+
+// Called once per kernel and set of specialisation values in use; false stops the listing.
+typedef bool kernel_visit_fn(void *user, enum kernel kernel, const uint32_t *spec);
+
+// Each kernel group lists what its ops use on devices with this plan, and returns false when stopped. Pure.
+// op_kernel_list() calls them all.
+bool kernel_list_linear(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
+
+#endif
