@@ -1,0 +1,131 @@
+// model/gemma.h -- what Gemma 4 computes: shape, weights, caches, forward pass.
+//
+// The room says which operations happen in which order on which tensors, and nothing about how they run. MODEL.md
+// beside it describes the network in prose. Sources of the formulas: the published configuration of Gemma 4 and the
+// tensor names of its GGUF files.
+#ifndef MODEL_GEMMA_H
+#define MODEL_GEMMA_H
+
+#include "gpu/gpu.h"
+#include "loader/model_file.h"
+#include "ops/ops.h"
+
+// ------------------------------------------------------------------------------------------------ shape
+
+#define GEMMA_LAYERS_MAX 256
+
+struct gemma_layer_shape {
+    bool sliding;        // sees the last `window` positions only; else all
+    bool has_v;          // a value projection of its own; else values are the raw keys
+    uint32_t n_heads;    // of queries
+    uint32_t n_kv_heads; // divides n_heads
+    uint32_t head_size;
+    uint32_t n_ff; // width of the dense branch
+};
+
+// The numbers of one model, all from the file's metadata.
+struct gemma_shape {
+    uint32_t n_layers, n_embd, n_vocab;
+    uint32_t n_context;                              // positions the model was made for
+    uint32_t window;                                 // positions a sliding layer sees, the query's own included
+    uint32_t n_experts, n_experts_used, n_ff_expert; // 0 experts: a dense model
+    float eps;                                       // of every norm
+    float softcap;                                   // of the scores; 0: none
+    double rope_base, rope_base_sliding;
+    struct gemma_layer_shape layers[GEMMA_LAYERS_MAX];
+};
+
+// Errors  KARAT_ERR_FORMAT       a key is missing, of the wrong kind or out of range; the sentence names it
+//         KARAT_ERR_UNSUPPORTED  another architecture, or a member of the family that is not run yet
+enum karat_status gemma_shape_read(struct gemma_shape *out, const struct model_file *file, struct karat_error *err);
+
+// ------------------------------------------------------------------------------------------------ weights
+
+struct gemma_layer {
+    struct op_vector attn_norm, q_norm, k_norm, post_attn_norm;
+    struct op_weight q, k, v, o; // v only where the shape says has_v
+    struct op_vector ffn_norm, post_ffn_norm;
+    struct op_weight gate, up, down;
+    // Mixture-of-experts models only.
+    struct op_vector dense_post_norm, expert_norm, expert_post_norm, router_scale, expert_scale;
+    struct op_weight router, expert_gate, expert_up, expert_down;
+    struct op_vector out_scale; // one number; n is 0 where the file has none
+};
+
+struct gemma_weights {
+    struct op_weight embedding; // also the head, unless the file has one of its own
+    struct op_weight head;
+    struct op_vector out_norm;
+    struct gemma_layer *layers; // [n_layers]
+    struct op_rope rope, rope_sliding;
+    struct op_store *store;
+    struct op_store_item *items; // what the store was made from
+    size_t n_items;
+    bool untied;
+};
+
+// Finds every tensor and checks its shape and format. No device is needed; weights->items says what to place.
+// Errors  KARAT_ERR_FORMAT, KARAT_ERR_UNSUPPORTED  the sentence names the tensor, what it is and what was expected
+enum karat_status gemma_weights_bind(struct gemma_weights *out, const struct gemma_shape *shape,
+                                     const struct model_file *file, struct karat_error *err);
+
+// Puts what was bound on the device.
+enum karat_status gemma_weights_load(struct gemma_weights *weights, const struct gemma_shape *shape,
+                                     const struct model_file *file, struct gpu_device *device,
+                                     karat_progress_fn *on_progress, void *user, struct karat_error *err);
+void gemma_weights_free(struct gemma_weights *weights);
+
+uint64_t gemma_weights_bytes(const struct gemma_weights *weights); // on the device
+// Weight bytes that one decoded token reads.
+uint64_t gemma_token_bytes(const struct gemma_weights *weights, const struct gemma_shape *shape);
+
+// ------------------------------------------------------------------------------------------------ state
+
+struct gemma_state_options {
+    uint32_t n_context; // positions
+    uint32_t n_batch;   // most tokens of one step
+    uint32_t n_rows;    // most rows of scores of one step
+    enum op_cache_type cache;
+};
+
+// Bytes of caches and of scratch for these options: exact but for the allocator's rounding, and pure.
+struct gemma_state_bytes {
+    uint64_t cache, scratch;
+};
+struct gemma_state_bytes gemma_state_size(const struct gemma_shape *shape, const struct gemma_state_options *options,
+                                          const struct gpu_device *device);
+
+// The most tokens of one step that keep every scratch buffer within one storage binding, at most `wanted`.
+uint32_t gemma_batch_max(const struct gemma_shape *shape, const struct gpu_device *device, uint32_t wanted);
+
+// One timeline: caches of every layer and the scratch of one step.
+struct gemma_state;
+
+enum karat_status gemma_state_create(struct gemma_state **out, const struct gemma_shape *shape,
+                                     const struct gemma_state_options *options, struct gpu_device *device,
+                                     struct karat_error *err);
+void gemma_state_destroy(struct gemma_state *state);
+
+// Slots of the sliding layers' ring; position p overwrites position p - slots.
+uint32_t gemma_state_ring(const struct gemma_state *state);
+uint64_t gemma_cache_bytes_read(const struct gemma_shape *shape, const struct gemma_state *state, uint32_t position);
+
+// ------------------------------------------------------------------------------------------------ forward
+
+struct gemma_step {
+    const uint32_t *ids;     // [n_tokens]
+    uint32_t n_tokens;       // 1 .. n_batch
+    uint32_t first_position; // of ids[0]; everything before it is in the caches
+    uint32_t first_row;      // scores are wanted of tokens first_row .. first_row + n_rows - 1
+    uint32_t n_rows;         // 0 .. options.n_rows
+};
+
+// Records one step: caches gain n_tokens positions, and the wanted scores will be in gemma_state_scores() once the
+// recorder's work is done. Allocates nothing.
+void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, const struct gemma_weights *weights,
+                   struct gemma_state *state, const struct gemma_step *step);
+
+// f32 [n_rows][n_vocab] in host memory, of the last step whose work is done.
+const float *gemma_state_scores(const struct gemma_state *state);
+
+#endif
