@@ -1,0 +1,55 @@
+// engine/engine.h -- private to the room: the two public objects.
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/status.h"
+#include "gpu/gpu.h"
+#include "loader/model_file.h"
+#include "model/gemma.h"
+#include "text/text.h"
+
+// Ids of the control tokens the engine itself speaks; UINT32_MAX where the vocabulary has none.
+struct control_ids {
+    uint32_t bos, eos, turn_open, turn_close, tool_response_open;
+};
+
+// Immutable once open.
+struct karat_model {
+    struct model_file *file;
+    struct tokenizer *tokenizer;
+    struct control_ids control;
+    uint8_t *parse_kinds;    // [n_tokens]: what the output parser takes each token for
+    uint32_t *never_sampled; // ids that are no output of a text model
+    size_t n_never_sampled;
+    struct karat_model_facts facts;
+    char *name;
+    // Only with weights:
+    struct gpu_device *device;
+    struct gemma_shape shape;
+    struct gemma_weights weights;
+    bool has_weights;
+};
+
+// One timeline.
+struct karat_session {
+    struct karat_model *model;
+    struct gpu_recorder *recorder;
+    struct gemma_state *state;
+    struct sampler *sampler;
+    uint32_t n_context, n_batch, n_rows;
+    uint32_t *ids; // [n_context]: evaluated tokens
+    uint32_t n_ids;
+    uint32_t n_written; // one past the highest position ever written into the rings since they were empty
+    bool has_logits;
+    volatile int cancel; // set by karat_session_cancel()
+    struct karat_timings timings;
+};
+
+// Brings the session to ids[0..n): keeps what it can, evaluates the rest. *n_kept (may be NULL) is what was kept.
+enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
+                               struct karat_error *err);
+
+// Evaluates one more token after those there are.
+enum karat_status session_advance(struct karat_session *session, uint32_t id, struct karat_error *err);
+
+#endif

@@ -1,0 +1,277 @@
+// engine/session.c -- one timeline of tokens: what is evaluated, what can be kept, what must be evaluated again.
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/thread.h"
+#include "engine/engine.h"
+
+#define CONTEXT_DEFAULT 8192
+#define BATCH_DEFAULT 512
+#define BATCH_MAX 2048
+#define ROWS_BYTES_MAX (64u << 20) // of scores handed out per step by karat_session_evaluate()
+
+// ------------------------------------------------------------------------------------------------ open and close
+
+static enum karat_status check_options(const struct karat_session_options *options, const struct karat_model *model,
+                                       struct karat_error *err)
+{
+    const uint32_t n_context_max = model->shape.n_context;
+    if (!model->has_weights)
+        return status_fail(err, KARAT_ERR_ARGUMENT, "the model was opened without its weights");
+    if (options->n_context > n_context_max)
+        return status_fail(err, KARAT_ERR_ARGUMENT,
+                           "a context of %" PRIu32 " tokens was asked for, the model was made for at most %" PRIu32,
+                           options->n_context, n_context_max);
+    if (options->n_batch > BATCH_MAX)
+        return status_fail(err, KARAT_ERR_ARGUMENT, "a batch of %" PRIu32 " tokens was asked for, expected at most %d",
+                           options->n_batch, BATCH_MAX);
+    return KARAT_OK;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static struct gemma_state_options plan_state(const struct karat_session_options *options,
+                                             const struct karat_model *model)
+{
+    struct gemma_state_options plan = { 0 };
+    plan.n_context = options->n_context ? options->n_context : smaller(CONTEXT_DEFAULT, model->shape.n_context);
+    plan.n_batch = smaller(options->n_batch ? options->n_batch : BATCH_DEFAULT, plan.n_context);
+    plan.n_batch = gemma_batch_max(&model->shape, model->device, plan.n_batch);
+    plan.n_rows = smaller(plan.n_batch, ROWS_BYTES_MAX / 4 / model->shape.n_vocab + 1);
+    plan.cache = options->cache == KARAT_CACHE_F32 ? OP_CACHE_F32 : OP_CACHE_F16;
+    return plan;
+}
+
+enum karat_status karat_session_open(struct karat_session **out, struct karat_model *model,
+                                     const struct karat_session_options *options, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    const struct karat_session_options defaults = { 0 };
+    options = options ? options : &defaults;
+    *out = NULL;
+    if ((status = check_options(options, model, err)) != KARAT_OK)
+        return status;
+
+    struct karat_session *session = calloc(1, sizeof *session);
+    if (!session)
+        return status_fail(err, KARAT_ERR_MEMORY, "no memory for a session");
+    const struct gemma_state_options plan = plan_state(options, model);
+    session->model = model;
+    session->n_context = plan.n_context;
+    session->n_batch = plan.n_batch;
+    session->n_rows = plan.n_rows;
+    session->ids = calloc(plan.n_context, sizeof *session->ids);
+    if (!session->ids)
+        TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for %" PRIu32 " token ids", plan.n_context));
+    TRY(gpu_recorder_create(&session->recorder, model->device, err));
+    gpu_recorder_set_cancel(session->recorder, &session->cancel);
+    TRY(gemma_state_create(&session->state, &model->shape, &plan, model->device, err));
+    TRY(sampler_create(&session->sampler, model->shape.n_vocab, err));
+    *out = session;
+    session = NULL;
+cleanup:
+    if (status == KARAT_ERR_DEVICE_MEMORY) {
+        const struct gemma_state_bytes bytes = gemma_state_size(&model->shape, &plan, model->device);
+        struct karat_error cause = { 0 };
+        if (err)
+            cause = *err;
+        status_fail(err, status,
+                    "a session of %" PRIu32 " tokens needs %" PRIu64 " MiB of device memory beside the weights; use a "
+                    "smaller context (%s)",
+                    plan.n_context, (bytes.cache + bytes.scratch) >> 20, cause.text);
+    }
+    karat_session_close(session);
+    return status;
+}
+
+void karat_session_close(struct karat_session *session)
+{
+    if (!session)
+        return;
+    gpu_recorder_destroy(session->recorder);
+    gemma_state_destroy(session->state);
+    sampler_destroy(session->sampler);
+    free(session->ids);
+    free(session);
+}
+
+uint32_t karat_session_capacity(const struct karat_session *session)
+{
+    return session->n_context;
+}
+
+uint32_t karat_session_length(const struct karat_session *session)
+{
+    return session->n_ids;
+}
+
+void karat_session_cancel(struct karat_session *session)
+{
+    session->cancel = 1;
+}
+
+// ------------------------------------------------------------------------------------------------ steps
+
+// Evaluates ids[0..n) as one step; scores are wanted of the last n_rows of them.
+static enum karat_status evaluate_step(struct karat_session *session, const uint32_t *ids, uint32_t n, uint32_t n_rows,
+                                       struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    const struct karat_model *model = session->model;
+    const struct gemma_step step = {
+        .ids = ids,
+        .n_tokens = n,
+        .first_position = session->n_ids,
+        .first_row = n - n_rows,
+        .n_rows = n_rows,
+    };
+    const uint64_t start_ns = clock_ns();
+
+    session->has_logits = false;
+    if (session->cancel)
+        TRY(status_fail(err, KARAT_ERR_CANCELLED, "cancelled"));
+    // From here on the rings hold this step's positions, whether it ends well or not.
+    if (session->n_written < session->n_ids + n)
+        session->n_written = session->n_ids + n;
+    gemma_forward(session->recorder, &model->shape, &model->weights, session->state, &step);
+    TRY(gpu_recorder_submit(session->recorder, err));
+    TRY(gpu_recorder_wait(session->recorder, err));
+
+    memmove(session->ids + session->n_ids, ids, n * sizeof *ids);
+    session->n_ids += n;
+    session->has_logits = n_rows > 0;
+    const uint64_t ns = clock_ns() - start_ns;
+    if (n == 1) {
+        session->timings.decode_tokens += 1;
+        session->timings.decode_ns += ns;
+        session->timings.decode_bytes += gemma_token_bytes(&model->weights, &model->shape) +
+                                         gemma_cache_bytes_read(&model->shape, session->state, session->n_ids - 1);
+    } else {
+        session->timings.prefill_tokens += n;
+        session->timings.prefill_ns += ns;
+    }
+cleanup:
+    return status;
+}
+
+// The rings still hold what a token at position n needs to see.
+static bool can_rewind(const struct karat_session *session, uint32_t n)
+{
+    const uint32_t ring = gemma_state_ring(session->state), window = session->model->shape.window;
+    if (session->n_written <= ring)
+        return true; // nothing was overwritten yet
+    const uint32_t oldest_needed = n + 1 > window ? n + 1 - window : 0;
+    return oldest_needed >= session->n_written - ring;
+}
+
+// Forgets everything from position n on, or everything if the rings have lost what position n needs.
+static void rewind_to(struct karat_session *session, uint32_t n)
+{
+    if (n > 0 && n < session->n_ids && !can_rewind(session, n))
+        n = 0;
+    if (n == 0)
+        session->n_written = 0;
+    if (n < session->n_ids)
+        session->has_logits = false;
+    session->n_ids = smaller(session->n_ids, n);
+}
+
+static enum karat_status check_ids(const struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                   struct karat_error *err)
+{
+    if (n_ids == 0)
+        return status_fail(err, KARAT_ERR_ARGUMENT, "the prompt is empty: at least one token is needed");
+    if (n_ids > session->n_context)
+        return status_fail(err, KARAT_ERR_CONTEXT_FULL, "the prompt has %zu tokens, the context has room for %" PRIu32,
+                           n_ids, session->n_context);
+    for (size_t i = 0; i < n_ids; ++i)
+        if (ids[i] >= session->model->shape.n_vocab)
+            return status_fail(err, KARAT_ERR_ARGUMENT, "token %zu is %" PRIu32 ", the vocabulary has %" PRIu32, i,
+                               ids[i], session->model->shape.n_vocab);
+    return KARAT_OK;
+}
+
+enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
+                               struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    TRY(check_ids(session, ids, n_ids, err));
+    uint32_t n_common = 0;
+    while (n_common < session->n_ids && n_common < n_ids && session->ids[n_common] == ids[n_common])
+        ++n_common;
+    if (n_common == n_ids && !(n_common == session->n_ids && session->has_logits))
+        --n_common; // the scores belong to a step that evaluates the last token
+    rewind_to(session, n_common);
+    if (n_kept)
+        *n_kept = session->n_ids;
+    while (session->n_ids < n_ids) {
+        const uint32_t n = smaller((uint32_t)n_ids - session->n_ids, session->n_batch);
+        const bool is_last = session->n_ids + n == n_ids;
+        TRY(evaluate_step(session, ids + session->n_ids, n, is_last ? 1 : 0, err));
+    }
+cleanup:
+    return status;
+}
+
+enum karat_status session_advance(struct karat_session *session, uint32_t id, struct karat_error *err)
+{
+    if (session->n_ids >= session->n_context)
+        return status_fail(err, KARAT_ERR_CONTEXT_FULL, "the context of %" PRIu32 " tokens is full",
+                           session->n_context);
+    return evaluate_step(session, &id, 1, 1, err);
+}
+
+// ------------------------------------------------------------------------------------------------ public calls
+
+enum karat_status karat_session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                     struct karat_error *err)
+{
+    session->cancel = 0;
+    return session_sync(session, ids, n_ids, NULL, err);
+}
+
+const float *karat_session_logits(const struct karat_session *session)
+{
+    return session->has_logits ? gemma_state_scores(session->state) : NULL;
+}
+
+enum karat_status karat_session_evaluate(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                         karat_logits_fn *on_logits, void *user, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    const uint32_t n_vocab = session->model->shape.n_vocab;
+    session->cancel = 0;
+    TRY(check_ids(session, ids, n_ids, err));
+    rewind_to(session, 0);
+    while (session->n_ids < n_ids) {
+        const uint32_t first = session->n_ids;
+        const uint32_t n = smaller((uint32_t)n_ids - first, session->n_rows);
+        TRY(evaluate_step(session, ids + first, n, n, err));
+        for (uint32_t i = 0; i < n; ++i)
+            if (!on_logits(user, first + i, gemma_state_scores(session->state) + (size_t)i * n_vocab))
+                TRY(status_fail(err, KARAT_ERR_CANCELLED, "cancelled after %" PRIu32 " tokens", first + i + 1));
+    }
+    session->has_logits = false; // several rows; the last one is not where karat_session_logits() looks
+cleanup:
+    return status;
+}
+
+void karat_session_timings(const struct karat_session *session, struct karat_timings *out)
+{
+    struct gpu_counters counters;
+    gpu_recorder_counters(session->recorder, &counters);
+    *out = session->timings;
+    out->n_dispatches = counters.n_dispatches;
+    out->n_barriers = counters.n_barriers;
+    out->n_submits = counters.n_submits;
+}
+
+void karat_session_timings_reset(struct karat_session *session)
+{
+    session->timings = (struct karat_timings){ 0 };
+    gpu_recorder_reset(session->recorder);
+}
