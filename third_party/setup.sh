@@ -1,0 +1,182 @@
+#!/bin/bash
+# setup.sh [quick|tests] : installs what is missing, and only that. Debian 12; root, or sudo for the packages.
+#
+#   quick   what it takes to build karat and to chat with the demo model
+#   tests   everything that .ci/run uses: sanitizers, validation layers, Windows cross-build and Wine, compilers of
+#           AMD, Intel and NVIDIA that run without their hardware
+#
+# Debian's packages go into the system; everything newer than Debian 12 goes into .deps/ in this repository, which may be
+# deleted at any time. A machine that has it all passes in about a second. A part that only widens the tests and cannot
+# be had (another distribution, no network) is reported and left out; the tests that need it then say so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD deps=$PWD/.deps
+what=${1:-quick}
+case $what in quick | tests) ;; *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;; esac
+
+# Why each is here: third_party/README.md.
+quick_packages="gcc libc6-dev cmake ninja-build python3 xz-utils libvulkan1 libvulkan-dev libvulkan-volk-dev libedit-dev"
+tests_packages="git clang clang-format libclang-rt-14-dev vulkan-validationlayers spirv-tools gcc-mingw-w64-x86-64-win32
+    wine wine64 xvfb xauth python3-numpy"
+# These have to be newer than Debian 12's own.
+tests_backports="mesa-vulkan-drivers mesa-drm-shim"
+shim_packages="g++ bison flex python3-mako pkg-config"
+shim_backports="meson libdrm-dev"
+
+seconds() { date +%s.%N; }
+since() { awk -v a="$1" -v b="$(seconds)" 'BEGIN { printf "%.1f s", b - a }'; }
+say() { printf 'setup: %s\n' "$*"; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq "$@"
+}
+
+# missing PACKAGE... : those that are not installed.
+missing() {
+    local have
+    have=" $(dpkg-query -W -f '${Package}:${db:Status-Status} ' "$@" 2>/dev/null || true)"
+    for package in "$@"; do
+        case $have in *" $package:installed "*) ;; *) printf '%s ' "$package" ;; esac
+    done
+}
+
+# The packages of bookworm-backports among the arguments that are missing or still Debian 12's own.
+missing_backports() {
+    for package in "$@"; do
+        case $(dpkg-query -W -f '${Version}' "$package" 2>/dev/null || true) in
+        *bpo12*) ;;
+        *) printf '%s/bookworm-backports ' "$package" ;;
+        esac
+    done
+}
+
+# Once, before anything is installed: fresh lists, with the backports among the sources.
+refresh_lists() {
+    [ -z "${refreshed:-}" ] || return 0
+    refreshed=yes
+    local sources
+    sources=$(apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages')
+    case $sources in
+    *bookworm-backports*) ;;
+    *)
+        mirror=$(awk '$2 == "bookworm" { print $1; exit }' <<<"$sources")
+        echo "deb $mirror bookworm-backports main" | as_root tee /etc/apt/sources.list.d/karat-backports.list >/dev/null
+        ;;
+    esac
+    apt_get update
+}
+
+install() {
+    local wanted="$*" began
+    [ -n "${wanted// /}" ] || return 0
+    began=$(seconds)
+    refresh_lists
+    # shellcheck disable=SC2086
+    apt_get install -y --no-install-recommends $wanted >"$log" 2>&1 || { tail -20 "$log"; say "apt failed: $wanted"; return 1; }
+    say "installed $wanted($(since "$began"))"
+}
+
+# optional NAME FUNCTION : a part of .deps that is made once; its failure is a line, not the end.
+optional() {
+    local began
+    [ ! -e "$deps/$1/complete" ] || return 0
+    began=$(seconds)
+    rm -rf "${deps:?}/$1"
+    if (set -e; "$2") >"$log" 2>&1 && [ -d "$deps/$1" ]; then
+        touch "$deps/$1/complete"
+        say "made .deps/$1 ($(since "$began"))"
+    else
+        rm -rf "${deps:?}/$1"
+        tail -3 "$log" | sed 's/^/       /'
+        say "without $1 ($(since "$began")): what needs it will be skipped"
+        return 1
+    fi
+}
+
+prefix() { "$root/third_party/debian-prefix.sh" "$@"; }
+
+# A launcher in .deps/bin that starts a prefix's program with the prefix's own C library.
+launcher() {
+    mkdir -p "$deps/bin"
+    cat >"$deps/bin/$2" <<LAUNCHER
+#!/bin/sh
+p=\${0%/*}/../$1
+exec "\$p/usr/lib64/ld-linux-x86-64.so.2" --library-path "\$p/usr/lib/x86_64-linux-gnu" "\$p/usr/bin/$2" "\$@"
+LAUNCHER
+    chmod +x "$deps/bin/$2"
+}
+
+make_glslang() {
+    prefix "$deps/glslang" trixie glslang-tools spirv-tools libc6 libstdc++6 libgcc-s1
+    for program in glslang spirv-val spirv-dis; do
+        launcher glslang $program
+    done
+    "$deps/bin/glslang" --version
+    "$deps/bin/spirv-val" --version
+}
+
+# A second implementation of Vulkan for the CPU, out of Debian's Chromium.
+make_swiftshader() {
+    prefix "$deps/chromium" bookworm chromium-common
+    mkdir -p "$deps/swiftshader"
+    mv "$deps"/chromium/usr/lib/chromium/libvk_swiftshader.so "$deps"/chromium/usr/lib/chromium/vk_swiftshader_icd.json \
+        "$deps/swiftshader/"
+    rm -rf "$deps/chromium"
+}
+
+# Intel's kernel driver as a stub, which Debian does not build; the Intel compiler then runs without its hardware.
+make_intel_shim() {
+    local work=$deps/intel-shim.work
+    rm -rf "$work"
+    prefix "$work" trixie src:mesa
+    mkdir "$work/mesa"
+    tar xf "$work"/mesa.orig.tar.* -C "$work/mesa" --strip-components=1
+    meson setup "$work/build" "$work/mesa" -Dbuildtype=release -Dvulkan-drivers= -Dgallium-drivers= -Dplatforms= \
+        -Dtools=drm-shim,intel -Dllvm=disabled -Dglx=disabled -Degl=disabled -Dopengl=false -Dgles1=disabled \
+        -Dgles2=disabled -Dgbm=disabled -Dvalgrind=disabled -Dlibunwind=disabled -Dlmsensors=disabled \
+        -Dzstd=disabled -Dxmlconfig=disabled -Dandroid-libbacktrace=disabled
+    ninja -j2 -C "$work/build" intel/tools/libintel_noop_drm_shim.so
+    mkdir -p "$deps/intel-shim"
+    cp "$work/build/intel/tools/libintel_noop_drm_shim.so" "$deps/intel-shim/"
+    rm -rf "$work"
+}
+
+# The open NVIDIA driver, whose compiler Debian 12's Mesa lacks, with the stub of its kernel driver.
+make_nvk() {
+    prefix "$deps/nvk" trixie mesa-vulkan-drivers mesa-drm-shim libc6 libstdc++6 libgcc-s1 libdrm2 libdisplay-info2 \
+        libzstd1 zlib1g libexpat1 libudev1 libcap2 libwayland-client0 libffi8 libxcb-keysyms1
+}
+
+[ "$(uname -m)" = x86_64 ] || say "this machine is $(uname -m): only x86_64 is tried regularly"
+if ! command -v apt-get >/dev/null; then
+    say "no apt here; install by hand what this list names for Debian 12: $quick_packages glslang-tools, a Vulkan driver"
+    exit 0
+fi
+mkdir -p "$deps"
+exec 9>"$deps/lock"
+flock 9 # another setup in this folder finishes first
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+wanted=$(missing $quick_packages)
+# Any driver serves to chat; a machine without one gets Mesa's, which also brings the CPU driver.
+if ! ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1; then
+    wanted="$wanted$(missing_backports mesa-vulkan-drivers)"
+fi
+if [ $what = tests ]; then
+    wanted="$wanted$(missing $tests_packages)$(missing_backports $tests_backports)"
+    [ -e "$deps/intel-shim/complete" ] || wanted="$wanted$(missing $shim_packages)$(missing_backports $shim_backports)"
+    command -v node >/dev/null || wanted="${wanted}nodejs "
+fi
+install "$(tr ' ' '\n' <<<"$wanted" | sort -u | tr '\n' ' ')"
+
+optional glslang make_glslang || install "$(missing glslang-tools)"
+if [ $what = tests ]; then
+    optional swiftshader make_swiftshader || true
+    optional nvk make_nvk || true
+    optional intel-shim make_intel_shim || true
+fi
