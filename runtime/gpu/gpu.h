@@ -123,6 +123,8 @@ enum gpu_memory {
     GPU_MEMORY_READBACK, // the device writes, the host reads (cached)
 };
 
+struct gpu_buffer;
+
 struct gpu_buffer_options {
     uint64_t size_bytes; // 1 .. max_allocation_bytes of the plan
     enum gpu_memory memory;
