@@ -6,14 +6,14 @@ tally.py --failures LOG      prints the part of the log that matters after a fai
 tally.py --skips DIR NAME... prints the reasons of all skipped tests, each once, with the stages that gave it
 
 A ctest entry whose program counts its own claims ("3 passed, 0 failed, 1 skipped") counts as those; any other entry
-counts as one. A stage without ctest entries is one test.
+counts as one. A stage without ctest entries is one test, unless it counts its own.
 """
 import pathlib
 import re
 import sys
 
 RESULT = re.compile(r"^ *\d+/\d+ Test +#(\d+): (\S+) [ .]*(\*{3}[A-Za-z ]+?|Passed)\b")
-CLAIMS = re.compile(r"^(\d+): (\d+) passed, (\d+) failed, (\d+) skipped$")
+CLAIMS = re.compile(r"^(?:(\d+): )?(\d+) passed, (\d+) failed, (\d+) skipped$")
 SKIP = re.compile(r"^(?:\d+: )?SKIP:? ?(.*)$")
 
 
@@ -40,10 +40,13 @@ def entries(lines):
 
 def count(log, status):
     sums = [0, 0, 0]
-    for entry in entries(read(log)):
+    lines = read(log)
+    for entry in entries(lines):
         sums = [a + b for a, b in zip(sums, entry[2:])]
+    if sums == [0, 0, 0] and lines and (own := CLAIMS.match(lines[-1])):
+        sums = [int(own[i]) for i in (2, 3, 4)]
     if status == 77:
-        sums[2] += 1
+        sums[2] = max(sums[2], 1)
     elif status != 0:
         sums[1] = max(sums[1], 1)
     elif sum(sums) == 0:

@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD deps=$PWD/.deps
 what=${1:-quick}
-case $what in quick | tests) ;; *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;; esac
+case $what in quick | tests | make_*) ;; *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;; esac
 
 # Why each is here: third_party/README.md.
 quick_packages="gcc libc6-dev cmake ninja-build python3 xz-utils libvulkan1 libvulkan-dev libvulkan-volk-dev libedit-dev"
@@ -80,13 +80,14 @@ install() {
     say "installed $wanted($(since "$began"))"
 }
 
-# optional NAME FUNCTION : a part of .deps that is made once; its failure is a line, not the end.
+# optional NAME FUNCTION : a part of .deps that is made once; its failure is a line, not the end. The function runs in
+# a shell of its own because bash ignores set -e inside conditions.
 optional() {
     local began
     [ ! -e "$deps/$1/complete" ] || return 0
     began=$(seconds)
     rm -rf "${deps:?}/$1"
-    if (set -e; "$2") >"$log" 2>&1 && [ -d "$deps/$1" ]; then
+    if third_party/setup.sh "$2" >"$log" 2>&1; then
         touch "$deps/$1/complete"
         say "made .deps/$1 ($(since "$began"))"
     else
@@ -131,6 +132,8 @@ make_swiftshader() {
 # Intel's kernel driver as a stub, which Debian does not build; the Intel compiler then runs without its hardware.
 make_intel_shim() {
     local work=$deps/intel-shim.work
+    # Mako belongs to Debian's Python, whatever other Python comes first on this machine.
+    export PATH=/usr/bin:$PATH
     rm -rf "$work"
     prefix "$work" trixie src:mesa
     mkdir "$work/mesa"
@@ -139,9 +142,9 @@ make_intel_shim() {
         -Dtools=drm-shim,intel -Dllvm=disabled -Dglx=disabled -Degl=disabled -Dopengl=false -Dgles1=disabled \
         -Dgles2=disabled -Dgbm=disabled -Dvalgrind=disabled -Dlibunwind=disabled -Dlmsensors=disabled \
         -Dzstd=disabled -Dxmlconfig=disabled -Dandroid-libbacktrace=disabled
-    ninja -j2 -C "$work/build" intel/tools/libintel_noop_drm_shim.so
+    ninja -j2 -C "$work/build" src/intel/tools/libintel_noop_drm_shim.so
     mkdir -p "$deps/intel-shim"
-    cp "$work/build/intel/tools/libintel_noop_drm_shim.so" "$deps/intel-shim/"
+    cp "$work/build/src/intel/tools/libintel_noop_drm_shim.so" "$deps/intel-shim/"
     rm -rf "$work"
 }
 
@@ -150,6 +153,12 @@ make_nvk() {
     prefix "$deps/nvk" trixie mesa-vulkan-drivers mesa-drm-shim libc6 libstdc++6 libgcc-s1 libdrm2 libdisplay-info2 \
         libzstd1 zlib1g libexpat1 libudev1 libcap2 libwayland-client0 libffi8 libxcb-keysyms1
 }
+
+case $what in make_*)
+    "$what"
+    exit 0
+    ;;
+esac
 
 [ "$(uname -m)" = x86_64 ] || say "this machine is $(uname -m): only x86_64 is tried regularly"
 if ! command -v apt-get >/dev/null; then
