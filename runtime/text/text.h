@@ -1,9 +1,10 @@
-// text/text.h -- the door of the room: everything about characters. No GPU, no files.
+// text/text.h -- the door of the room: everything about characters and tokens. No GPU, no files.
 #ifndef TEXT_TEXT_H
 #define TEXT_TEXT_H
 
 #include "text/chat.h"
 #include "text/json.h"
 #include "text/parse.h"
+#include "text/tokenizer.h"
 
 #endif
