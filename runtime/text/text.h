@@ -5,6 +5,8 @@
 #include "text/chat.h"
 #include "text/json.h"
 #include "text/parse.h"
+#include "text/sampler.h"
+#include "text/stream.h"
 #include "text/tokenizer.h"
 
 #endif

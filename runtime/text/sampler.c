@@ -1,0 +1,316 @@
+// text/sampler.c -- see sampler.h.
+#include "text/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+#define WEIGHT_MIN 1e-305 // below the smallest that exp_of() gives
+
+struct candidate {
+    float score;
+    uint32_t id;
+    double weight; // proportional to the probability, 1 for the best
+};
+
+struct sampler {
+    struct arena arena;
+    uint32_t n_vocab;
+    struct sampler_options options; // normalised: no zero that stands for something else
+    struct candidate *candidates;   // [n_vocab]
+    uint8_t *never;                 // [n_vocab] 1: never sampled
+    uint32_t *counts;               // [n_vocab] times among the accepted tokens in the window
+    uint32_t *window;               // [SAMPLER_WINDOW_MAX] the accepted tokens, as a ring
+    uint32_t n_window, window_at;
+    uint64_t random;
+};
+
+// ---- numbers
+
+// splitmix64: small, well mixed, and any seed will do.
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9E3779B97F4A7C15u);
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+// 0 <= x < 1
+static double next_uniform(uint64_t *state)
+{
+    return (double)(next_random(state) >> 11) / 9007199254740992.0;
+}
+
+// exp(x) for x <= 0, good to a few units in the last place. The C library's differs between systems in the last bit,
+// which would be enough to make a different token.
+static double exp_of(double x)
+{
+    if (x < -700)
+        return 0;
+    const double n = floor(x * 1.4426950408889634 + 0.5);
+    const double r = (x - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
+    double sum = 1;
+    for (int i = 13; i > 0; --i)
+        sum = 1 + sum * r / i;
+    return ldexp(sum, (int)n);
+}
+
+// ---- life
+
+enum karat_status sampler_create(struct sampler **out, uint32_t n_vocab, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    *out = NULL;
+    if (n_vocab == 0)
+        return status_fail(err, KARAT_ERR_ARGUMENT, "a sampler for 0 tokens, at least 1 expected");
+    struct sampler *sampler = calloc(1, sizeof *sampler);
+    if (!sampler)
+        return status_fail(err, KARAT_ERR_MEMORY, "no memory for a sampler");
+    sampler->n_vocab = n_vocab;
+    sampler->candidates = arena_alloc(&sampler->arena, n_vocab, sizeof *sampler->candidates);
+    sampler->never = arena_alloc(&sampler->arena, n_vocab, sizeof *sampler->never);
+    sampler->counts = arena_alloc(&sampler->arena, n_vocab, sizeof *sampler->counts);
+    sampler->window = arena_alloc(&sampler->arena, SAMPLER_WINDOW_MAX, sizeof *sampler->window);
+    if (!sampler->candidates || !sampler->never || !sampler->counts || !sampler->window)
+        TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for a sampler of %u tokens", n_vocab));
+    TRY(sampler_begin(sampler, NULL, err));
+    *out = sampler;
+    sampler = NULL;
+cleanup:
+    sampler_destroy(sampler);
+    return status;
+}
+
+void sampler_destroy(struct sampler *sampler)
+{
+    if (!sampler)
+        return;
+    arena_free(&sampler->arena);
+    free(sampler);
+}
+
+static enum karat_status check_options(const struct sampler_options *options, uint32_t n_vocab, struct karat_error *err)
+{
+    const struct {
+        const char *name;
+        float value, low, high;
+    } ranges[] = {
+        { "temperature", options->temperature, 0, 1e6f },
+        { "top-p", options->top_p, 0, 1 },
+        { "min-p", options->min_p, 0, 1 },
+        { "repeat penalty", options->repeat_penalty, 0, 1e6f },
+        { "presence penalty", options->presence_penalty, -1e6f, 1e6f },
+        { "frequency penalty", options->frequency_penalty, -1e6f, 1e6f },
+    };
+    for (size_t i = 0; i < COUNT(ranges); ++i)
+        // Written so that a NaN fails.
+        if (!(ranges[i].value >= ranges[i].low && ranges[i].value <= ranges[i].high))
+            return status_fail(err, KARAT_ERR_ARGUMENT, "%s is %g, %g to %g expected", ranges[i].name,
+                               (double)ranges[i].value, (double)ranges[i].low, (double)ranges[i].high);
+    if (options->penalty_window > SAMPLER_WINDOW_MAX)
+        return status_fail(err, KARAT_ERR_ARGUMENT, "the penalty window is %u tokens, at most %u expected",
+                           options->penalty_window, SAMPLER_WINDOW_MAX);
+    for (size_t i = 0; i < options->n_never; ++i)
+        if (options->never[i] >= n_vocab)
+            return status_fail(err, KARAT_ERR_ARGUMENT,
+                               "token %u shall never be sampled, but the vocabulary has only %u tokens",
+                               options->never[i], n_vocab);
+    return KARAT_OK;
+}
+
+enum karat_status sampler_begin(struct sampler *sampler, const struct sampler_options *options, struct karat_error *err)
+{
+    const struct sampler_options greedy = { 0 };
+    options = options ? options : &greedy;
+    enum karat_status status = check_options(options, sampler->n_vocab, err);
+    if (status != KARAT_OK)
+        return status;
+    memset(sampler->never, 0, sampler->n_vocab * sizeof *sampler->never);
+    for (size_t i = 0; i < options->n_never; ++i)
+        sampler->never[options->never[i]] = 1;
+    memset(sampler->counts, 0, sampler->n_vocab * sizeof *sampler->counts);
+    sampler->n_window = sampler->window_at = 0;
+    sampler->random = options->seed;
+    sampler->options = *options;
+    sampler->options.never = NULL;
+    struct sampler_options *own = &sampler->options;
+    own->top_k = own->top_k == 0 || own->top_k > sampler->n_vocab ? sampler->n_vocab : own->top_k;
+    own->top_p = own->top_p == 0 ? 1 : own->top_p;
+    own->repeat_penalty = own->repeat_penalty == 0 ? 1 : own->repeat_penalty;
+    own->penalty_window = own->penalty_window == 0 ? 64 : own->penalty_window;
+    return KARAT_OK;
+}
+
+void sampler_accept(struct sampler *sampler, uint32_t id)
+{
+    if (id >= sampler->n_vocab)
+        return;
+    if (sampler->n_window == sampler->options.penalty_window)
+        --sampler->counts[sampler->window[sampler->window_at]];
+    else
+        ++sampler->n_window;
+    sampler->window[sampler->window_at] = id;
+    sampler->window_at = (sampler->window_at + 1) % sampler->options.penalty_window;
+    ++sampler->counts[id];
+}
+
+// ---- sampling
+
+static bool has_penalties(const struct sampler_options *options)
+{
+    return options->repeat_penalty != 1 || options->presence_penalty != 0 || options->frequency_penalty != 0;
+}
+
+static float penalise(const struct sampler_options *options, float score, uint32_t count)
+{
+    score = score > 0 ? score / options->repeat_penalty : score * options->repeat_penalty;
+    return score - (float)count * options->frequency_penalty - options->presence_penalty;
+}
+
+// All tokens that may be sampled, with their scores after the penalties.
+static size_t gather(struct sampler *sampler, const float *logits)
+{
+    const bool penalties = has_penalties(&sampler->options);
+    size_t n = 0;
+    for (uint32_t id = 0; id < sampler->n_vocab; ++id) {
+        float score = logits[id];
+        if (penalties && sampler->counts[id] > 0)
+            score = penalise(&sampler->options, score, sampler->counts[id]);
+        // Not true for a NaN either.
+        if (score > -INFINITY && !sampler->never[id])
+            sampler->candidates[n++] = (struct candidate){ .score = score, .id = id };
+    }
+    return n;
+}
+
+static bool ranks_before(const struct candidate *a, const struct candidate *b)
+{
+    return a->score > b->score || (a->score == b->score && a->id < b->id);
+}
+
+static void swap(struct candidate *a, struct candidate *b)
+{
+    const struct candidate old = *a;
+    *a = *b;
+    *b = old;
+}
+
+static size_t find_best(const struct candidate *candidates, size_t n)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; ++i)
+        if (ranks_before(&candidates[i], &candidates[best]))
+            best = i;
+    return best;
+}
+
+// Splits c[0..n), n at least 1, so that those in front of the returned index rank before the one there, the others
+// after.
+static size_t partition(struct candidate *c, size_t n, uint64_t *random)
+{
+    // A random pivot has no bad input. Its numbers are not those that pick tokens.
+    swap(&c[next_random(random) % n], &c[n - 1]);
+    size_t split = 0;
+    for (size_t i = 0; i + 1 < n; ++i)
+        if (ranks_before(&c[i], &c[n - 1]))
+            swap(&c[i], &c[split++]);
+    swap(&c[split], &c[n - 1]);
+    return split;
+}
+
+// Moves the k best to the front, in no order; k below n.
+static void select_best(struct candidate *c, size_t n, size_t k)
+{
+    uint64_t random = 0;
+    while (n > 1) {
+        const size_t split = partition(c, n, &random);
+        if (split == k)
+            return;
+        if (split > k) {
+            n = split;
+        } else {
+            c += split + 1;
+            n -= split + 1;
+            k -= split + 1;
+        }
+    }
+}
+
+// Moves to the front the fewest best candidates whose weights reach `target`, and returns how many they are; the last
+// of them stands last. All of them when even their sum is less.
+static size_t select_weight(struct candidate *c, size_t n, double target)
+{
+    uint64_t random = 0;
+    size_t low = 0, high = n;
+    double before = 0; // weight of c[0..low)
+    while (high - low > 1) {
+        const size_t split = low + partition(c + low, high - low, &random);
+        double sum = before;
+        for (size_t i = low; i < split; ++i)
+            sum += c[i].weight;
+        if (split > low && sum >= target) {
+            high = split;
+        } else if (sum + c[split].weight >= target || split + 1 == high) {
+            return split + 1;
+        } else {
+            before = sum + c[split].weight;
+            low = split + 1;
+        }
+    }
+    return high;
+}
+
+static void weigh(struct candidate *c, size_t n, float temperature)
+{
+    const double best = (double)c[find_best(c, n)].score;
+    for (size_t i = 0; i < n; ++i)
+        // Two infinities have no difference; both are the best.
+        c[i].weight = (double)c[i].score == best ? 1 : exp_of(((double)c[i].score - best) / (double)temperature);
+}
+
+static double weight_of(const struct candidate *c, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; ++i)
+        sum += c[i].weight;
+    return sum;
+}
+
+static size_t keep_above(struct candidate *c, size_t n, double weight)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; ++i)
+        if (c[i].weight >= weight)
+            c[kept++] = c[i];
+    return kept;
+}
+
+enum karat_status sampler_sample(struct sampler *sampler, const float *logits, uint32_t *id, struct karat_error *err)
+{
+    const struct sampler_options *options = &sampler->options;
+    struct candidate *c = sampler->candidates;
+    size_t n = gather(sampler, logits);
+    if (n == 0)
+        return status_fail(err, KARAT_ERR_ARGUMENT,
+                           "none of the %u scores can be sampled: each is NaN, minus infinity or ruled out",
+                           sampler->n_vocab);
+    if (options->temperature == 0) {
+        *id = c[find_best(c, n)].id;
+        return KARAT_OK;
+    }
+    if (options->top_k < n) {
+        select_best(c, n, options->top_k);
+        n = options->top_k;
+    }
+    weigh(c, n, options->temperature);
+    if (options->top_p < 1)
+        n = select_weight(c, n, (double)options->top_p * weight_of(c, n));
+    // A weight that vanished must not come back through the rounding of sums.
+    n = keep_above(c, n, options->min_p > 0 ? (double)options->min_p : WEIGHT_MIN);
+    const double target = next_uniform(&sampler->random) * weight_of(c, n);
+    *id = c[select_weight(c, n, target) - 1].id;
+    return KARAT_OK;
+}
