@@ -5,11 +5,60 @@
 #include <stdio.h>
 
 #include "ops/ops.h"
+#include "shared/attention.h"
+#include "shared/attention_combine.h"
+#include "shared/cache_store.h"
+#include "shared/gelu_mul.h"
+#include "shared/head_norm.h"
+#include "shared/moe_join.h"
+#include "shared/norm_add.h"
+#include "shared/rms_norm.h"
+#include "shared/route.h"
+#include "shared/route_sort.h"
+#include "shared/softcap.h"
+#include "shared/top_k.h"
+#include "spv/attention.h"
+#include "spv/attention_combine.h"
+#include "spv/cache_store.h"
+#include "spv/gelu_mul.h"
+#include "spv/head_norm.h"
+#include "spv/moe_join.h"
+#include "spv/norm_add.h"
+#include "spv/rms_norm.h"
+#include "spv/route.h"
+#include "spv/route_sort.h"
+#include "spv/softcap.h"
+#include "spv/top_k.h"
 
 #define CODE(spirv) .code = (spirv), .code_bytes = sizeof(spirv)
 
+// A kernel that comes in one module.
+#define SINGLE(NAME, module, full)                      \
+    [KERNEL_##NAME] = {                                 \
+        .name = #module,                                \
+        CODE(spv_##module),                             \
+        .n_buffers = NAME##_N_BUFFERS,                  \
+        .params_bytes = sizeof(struct module##_params), \
+        .n_spec = NAME##_N_SPEC,                        \
+        .full_subgroups = full,                         \
+    }
+
 const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
     [KERNEL_EMBED] = { .name = NULL },
+    // clang-format off
+    SINGLE(RMS_NORM, rms_norm, false),
+    SINGLE(NORM_ADD, norm_add, false),
+    SINGLE(GELU_MUL, gelu_mul, false),
+    SINGLE(HEAD_NORM, head_norm, false),
+    SINGLE(CACHE_STORE, cache_store, false),
+    SINGLE(ATTENTION, attention, true),
+    SINGLE(ATTENTION_COMBINE, attention_combine, false),
+    SINGLE(ROUTE, route, false),
+    SINGLE(ROUTE_SORT, route_sort, false),
+    SINGLE(MOE_JOIN, moe_join, false),
+    SINGLE(SOFTCAP, softcap, false),
+    SINGLE(TOP_K, top_k, false),
+    // clang-format on
 };
 
 bool kernel_list_linear(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
@@ -41,5 +90,7 @@ void op_kernel_list(const struct gpu_device *device, bool (*write)(void *user, c
 {
     const struct gpu_plan *plan = gpu_device_plan(device);
     struct listing listing = { write, user };
-    (void)(kernel_list_linear(plan, write_row, &listing));
+    (void)(kernel_list_linear(plan, write_row, &listing) && kernel_list_norm(plan, write_row, &listing) &&
+           kernel_list_rope(plan, write_row, &listing) && kernel_list_attention(plan, write_row, &listing) &&
+           kernel_list_moe(plan, write_row, &listing) && kernel_list_scores(plan, write_row, &listing));
 }

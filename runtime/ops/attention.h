@@ -1,0 +1,33 @@
+// ops/attention.h -- how attention is cut into workgroups. Private to the room.
+#ifndef OPS_ATTENTION_H
+#define OPS_ATTENTION_H
+
+#include "ops/ops.h"
+
+// What the choice depends on besides the shape.
+struct attention_limits {
+    bool cpu;               // few fat workgroups
+    uint32_t lanes;         // invocations that may share a key by shuffles; 1 where shuffles are missing
+    uint32_t subgroup_size; // a workgroup is a multiple of it
+    uint32_t shared_bytes;  // of a workgroup
+    uint64_t window_bytes;  // of one binding of keys or values
+};
+
+struct attention_limits attention_limits_of(const struct gpu_device *device);
+
+// Specialisation of the kernel and splits of the keys.
+struct attention_tiling {
+    uint32_t wg_size, rows, lanes, keys_each;
+    uint32_t n_splits;
+};
+
+// Pure.
+struct attention_tiling attention_choose(const struct attention_limits *limits, const struct op_attention_shape *shape,
+                                         uint32_t n_kv_heads, uint32_t head_size);
+
+// op_attention() under limits that a test wishes; the op passes the device's.
+void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,
+                      struct gpu_view step, struct gpu_view scratch, const struct op_attention_shape *shape,
+                      const struct attention_limits *limits);
+
+#endif
