@@ -6,6 +6,6 @@
 
 #define DEMO_NAME "built-in demo model"
 
-struct span demo_model(void);  // lives as long as the program
+struct span demo_model(void); // lives as long as the program
 
 #endif

@@ -45,6 +45,18 @@ struct karat_session {
     struct karat_timings timings;
 };
 
+// The file at path, or the built-in one for NULL; and what to call it in a sentence.
+enum karat_status model_open_file(struct model_file **out, const char *path, struct karat_error *err);
+const char *model_label(const char *path);
+
+enum karat_status model_check_vocabulary(const struct gemma_shape *shape, const struct tokenizer *tokenizer,
+                                         struct karat_error *err);
+struct gpu_device_options model_device_options(const struct karat_model_options *options);
+
+// Appends the ids of a rendered prompt: controls by name, everything else as plain text.
+enum karat_status engine_prompt_ids(const struct karat_model *model, const struct chat_prompt *prompt,
+                                    struct token_ids *ids, struct karat_error *err);
+
 // Brings the session to ids[0..n): keeps what it can, evaluates the rest. *n_kept (may be NULL) is what was kept.
 enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
                                struct karat_error *err);
