@@ -148,7 +148,7 @@ static enum karat_status take_count(struct reader *r, const char *things, uint64
                                     struct karat_error *err)
 {
     uint64_t count = 0;
-    const enum karat_status status = take_u64(r, things, &count, err);
+    const enum karat_status status = take_u64(r, "a count in the header", &count, err);
     if (status != KARAT_OK)
         return status;
     if (count > max)

@@ -7,8 +7,11 @@
 
 #include "base/status.h"
 
+// bytes NULL: zeros.
 static void put(struct gguf_buffer *b, const void *bytes, size_t size)
 {
+    if (size == 0)
+        return;
     if (b->capacity - b->size < size) {
         b->capacity = 2 * b->capacity + size + 256;
         b->data = realloc(b->data, b->capacity);
@@ -17,7 +20,7 @@ static void put(struct gguf_buffer *b, const void *bytes, size_t size)
             exit(1);
         }
     }
-    if (bytes && size > 0)
+    if (bytes)
         memcpy(b->data + b->size, bytes, size);
     else
         memset(b->data + b->size, 0, size);
@@ -133,7 +136,7 @@ void gguf_writer_array(struct gguf_writer *w, const char *key, uint32_t type, co
 {
     begin_array(w, key, type, n);
     for (size_t i = 0; i < n; ++i)
-        put_value(&w->meta, type, (const uint8_t *)values + i * value_bytes(type));
+        put_value(&w->meta, type, values ? (const uint8_t *)values + i * value_bytes(type) : NULL);
 }
 
 void gguf_writer_texts(struct gguf_writer *w, const char *key, const char *const *texts, size_t n)

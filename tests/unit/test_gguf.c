@@ -1,6 +1,7 @@
 // tests/unit/test_gguf.c -- good files open, and everything in them comes back as it was written.
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "gguf_writer.h"
 #include "loader/model_file.h"
 #include "test.h"
@@ -214,5 +215,40 @@ TEST(a_thousand_names_are_all_found)
     CHECK(model_file_find(file, "blk.1000.w") == NULL && model_file_find(file, "") == NULL);
     model_file_close(file);
     free(bytes);
+    gguf_writer_free(&w);
+}
+
+// The real vocabulary has 262,144 tokens and 514,906 merges. The bound is far above what it takes (some 10 ms) and far
+// below what anything quadratic would take.
+TEST(a_vocabulary_of_real_size_opens_at_once)
+{
+    enum { N_TOKENS = 262144, N_MERGES = 514906 };
+    struct gguf_writer w = { 0 };
+    const char **texts = malloc(N_MERGES * sizeof *texts);
+    char(*pool)[16] = malloc(N_MERGES * sizeof *pool);
+    uint8_t *bytes;
+    REQUIRE(texts && pool);
+    for (unsigned i = 0; i < N_MERGES; ++i) {
+        snprintf(pool[i], sizeof pool[i], "%u %u", i, i % 97);
+        texts[i] = pool[i];
+    }
+    gguf_writer_texts(&w, "tokenizer.ggml.tokens", texts, N_TOKENS);
+    gguf_writer_texts(&w, "tokenizer.ggml.merges", texts, N_MERGES);
+    const uint64_t start = clock_ns();
+    struct model_file *file = open_written(t, &w, &bytes);
+    CHECK(clock_ns() - start < 2000000000u);
+    REQUIRE(file);
+    const struct meta_entry *tokens = model_file_find_meta(file, "tokenizer.ggml.tokens");
+    const struct meta_entry *merges = model_file_find_meta(file, "tokenizer.ggml.merges");
+    REQUIRE(tokens && tokens->n_elements == N_TOKENS && merges && merges->n_elements == N_MERGES);
+    unsigned n_wrong = 0;
+    for (unsigned i = 0; i < N_MERGES; ++i)
+        n_wrong += !span_is(meta_get(merges, i).string, pool[i]) ||
+                   (i < N_TOKENS && !span_is(meta_get(tokens, i).string, pool[i]));
+    CHECK_UINT(n_wrong, 0);
+    model_file_close(file);
+    free(bytes);
+    free(pool);
+    free(texts);
     gguf_writer_free(&w);
 }
