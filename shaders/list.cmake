@@ -12,3 +12,7 @@ karat_shader(route_sort)
 karat_shader(moe_join)
 karat_shader(softcap)
 karat_shader(top_k)
+
+# The gpu room's own tests.
+karat_shader(test_scale)
+karat_shader(test_address)

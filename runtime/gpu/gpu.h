@@ -68,6 +68,10 @@ struct gpu_snapshot {
 // Errors  KARAT_ERR_NO_DEVICE  no loader, no driver or no device; the sentence says which
 enum karat_status gpu_snapshot_all(struct gpu_snapshot *seen, size_t capacity, size_t *n_out, struct karat_error *err);
 
+// How many errors the validation layer has reported to this process; 0 without the layer, which is switched on from
+// outside (VK_INSTANCE_LAYERS). Its sentences go to the log. Any thread.
+uint64_t gpu_validation_messages(void);
+
 // ------------------------------------------------------------------------------------------------ plan
 
 // What the kernels may use. BASE reads weights and caches as 32-bit words and needs only what Vulkan 1.3 guarantees.

@@ -1,0 +1,757 @@
+// gpu/recorder.c -- dispatches and copies in order, with barriers where they are needed, in submissions that stay
+// short.
+//
+// What is recorded goes into pieces: a piece is one command buffer and one submission. A piece is closed when its
+// estimated time is spent, so a round of work is a queue of pieces; a dispatch that is too long for one piece is cut
+// into slices of its grid. Estimates come from each kernel's measured time per unit of work.
+#include "gpu/internal.h"
+
+#include <stdlib.h>
+
+#include "gpu/hazards.h"
+#include "gpu/set_cache.h"
+
+// No submission should run longer than about 100 ms; planning for half of that leaves room for wrong estimates.
+#define PIECE_NS 50e6
+// A dispatch costs about this much whatever it does.
+#define DISPATCH_NS 3e3
+#define COPY_NS_PER_BYTE 0.05
+#define COSTS_MAX 64
+#define MARKS_MAX 1024
+#define MAX_IN_FLIGHT_WITH_CANCEL 2
+
+// The share of a piece's estimate that belongs to one kernel.
+struct cost {
+    struct gpu_kernel *kernel;
+    double estimate_ns;
+};
+
+struct piece {
+    struct piece *next;
+    VkCommandPool pool;
+    VkCommandBuffer commands;
+    VkQueryPool queries;
+    uint64_t value; // the timeline reaches it when the piece is done
+    uint64_t submitted_ns;
+    double estimate_ns;
+    uint32_t n_costs, n_marks; // marks: timestamps after the first
+    struct cost costs[COSTS_MAX];
+    const char *labels[]; // [n_marks] of the recorder: what each mark ends
+};
+
+struct queue {
+    struct piece *first, *last;
+    size_t n;
+};
+
+struct gpu_recorder {
+    struct gpu_device *device;
+    struct gpu_set_cache sets;
+    struct gpu_timing *timing; // NULL unless the device was made for timing
+    VkSemaphore timeline;
+    uint64_t last_value; // of the newest submission
+    uint64_t last_done_ns;
+    struct piece *open;             // being recorded
+    struct queue closed, in_flight; // oldest first
+    struct piece *spare;
+    struct hazards hazards;
+    bool has_transfers; // since the last barrier
+    VkPipeline bound_pipeline;
+    VkDescriptorSet bound_set;
+    struct gpu_kernel *kernel; // of the dispatch being recorded
+    const volatile int *cancel;
+    bool cancelled;             // work was dropped; told once by wait
+    struct karat_error failure; // status KARAT_OK: none
+    struct gpu_counters counters;
+    uint32_t marks_max;
+    bool has_timestamps;
+    uint64_t timestamp_mask;
+    uint64_t n_growths;
+};
+
+static void push(struct queue *queue, struct piece *piece)
+{
+    piece->next = NULL;
+    if (queue->last)
+        queue->last->next = piece;
+    else
+        queue->first = piece;
+    queue->last = piece;
+    ++queue->n;
+}
+
+static struct piece *pop(struct queue *queue)
+{
+    struct piece *piece = queue->first;
+    queue->first = piece->next;
+    if (!queue->first)
+        queue->last = NULL;
+    --queue->n;
+    return piece;
+}
+
+static void fail(struct gpu_recorder *r, enum karat_status status, const struct karat_error *err)
+{
+    if (r->failure.status != KARAT_OK)
+        return;
+    if (err)
+        r->failure = *err;
+    else
+        status_fail(&r->failure, status, "%s", karat_status_text(status));
+    r->failure.status = status;
+}
+
+// Keeps the failure of a Vulkan call.
+static bool check(struct gpu_recorder *r, VkResult result, const char *what)
+{
+    struct karat_error err;
+    const enum karat_status status = gpu_check(r->device, result, what, &err);
+    if (status != KARAT_OK)
+        fail(r, status, &err);
+    return status == KARAT_OK;
+}
+
+// ------------------------------------------------------------------------------------------------ pieces
+
+static void destroy_piece(struct gpu_recorder *r, struct piece *piece)
+{
+    const struct VolkDeviceTable *vk = &r->device->vk;
+    vk->vkDestroyCommandPool(r->device->handle, piece->pool, NULL);
+    vk->vkDestroyQueryPool(r->device->handle, piece->queries, NULL);
+    free(piece);
+}
+
+static struct piece *create_piece(struct gpu_recorder *r)
+{
+    const struct VolkDeviceTable *vk = &r->device->vk;
+    struct piece *piece = calloc(1, sizeof *piece + r->marks_max * sizeof piece->labels[0]);
+    ++r->n_growths;
+    if (!piece) {
+        check(r, VK_ERROR_OUT_OF_HOST_MEMORY, "calloc");
+        return NULL;
+    }
+    bool ok =
+        check(r,
+              vk->vkCreateCommandPool(r->device->handle,
+                                      &(VkCommandPoolCreateInfo){ .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                                                  .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
+                                                                  .queueFamilyIndex = r->device->plan.queue_family },
+                                      NULL, &piece->pool),
+              "vkCreateCommandPool");
+    ok = ok && check(r,
+                     vk->vkAllocateCommandBuffers(
+                         r->device->handle,
+                         &(VkCommandBufferAllocateInfo){ .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                                         .commandPool = piece->pool,
+                                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                                         .commandBufferCount = 1 },
+                         &piece->commands),
+                     "vkAllocateCommandBuffers");
+    if (ok && r->has_timestamps)
+        ok = check(r,
+                   vk->vkCreateQueryPool(r->device->handle,
+                                         &(VkQueryPoolCreateInfo){ .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                                                   .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                                                   .queryCount = r->marks_max + 1 },
+                                         NULL, &piece->queries),
+                   "vkCreateQueryPool");
+    if (!ok) {
+        destroy_piece(r, piece);
+        return NULL;
+    }
+    return piece;
+}
+
+static void mark(struct gpu_recorder *r, const char *label)
+{
+    struct piece *piece = r->open;
+    if (!r->has_timestamps)
+        return;
+    piece->labels[piece->n_marks++] = label;
+    r->device->vk.vkCmdWriteTimestamp2(piece->commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, piece->queries,
+                                       piece->n_marks);
+}
+
+static void close_piece(struct gpu_recorder *r)
+{
+    struct piece *piece = r->open;
+    if (!piece)
+        return;
+    if (!r->timing)
+        mark(r, NULL);
+    r->open = NULL;
+    check(r, r->device->vk.vkEndCommandBuffer(piece->commands), "vkEndCommandBuffer");
+    push(&r->closed, piece);
+}
+
+static void retire_done(struct gpu_recorder *r);
+
+// Makes sure there is an open piece that still has room for `estimate_ns`.
+static bool open_piece(struct gpu_recorder *r, double estimate_ns)
+{
+    const struct VolkDeviceTable *vk = &r->device->vk;
+    struct piece *piece = r->open;
+    if (piece && ((piece->estimate_ns > 0 && piece->estimate_ns + estimate_ns > PIECE_NS) ||
+                  piece->n_marks + 1 >= r->marks_max)) {
+        close_piece(r);
+        piece = NULL;
+    }
+    if (piece)
+        return true;
+    if (!r->spare)
+        retire_done(r);
+    piece = r->spare;
+    if (piece)
+        r->spare = piece->next;
+    else if (!(piece = create_piece(r)))
+        return false;
+    piece->next = NULL;
+    piece->estimate_ns = 0;
+    piece->n_costs = piece->n_marks = 0;
+    r->bound_pipeline = VK_NULL_HANDLE;
+    r->bound_set = VK_NULL_HANDLE;
+    if (!check(r, vk->vkResetCommandPool(r->device->handle, piece->pool, 0), "vkResetCommandPool") ||
+        !check(
+            r,
+            vk->vkBeginCommandBuffer(
+                piece->commands, &(VkCommandBufferBeginInfo){ .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                                              .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT }),
+            "vkBeginCommandBuffer")) {
+        piece->next = r->spare;
+        r->spare = piece;
+        return false;
+    }
+    r->open = piece;
+    if (r->has_timestamps) {
+        vk->vkCmdResetQueryPool(piece->commands, piece->queries, 0, r->marks_max + 1);
+        vk->vkCmdWriteTimestamp2(piece->commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, piece->queries, 0);
+    }
+    return true;
+}
+
+static void charge(struct gpu_recorder *r, double estimate_ns)
+{
+    struct piece *piece = r->open;
+    piece->estimate_ns += estimate_ns;
+    if (!r->kernel)
+        return;
+    uint32_t i = 0;
+    while (i < piece->n_costs && piece->costs[i].kernel != r->kernel)
+        ++i;
+    if (i == COSTS_MAX)
+        return;
+    if (i == piece->n_costs)
+        piece->costs[piece->n_costs++] = (struct cost){ .kernel = r->kernel };
+    piece->costs[i].estimate_ns += estimate_ns;
+}
+
+// ------------------------------------------------------------------------------------------------ finished pieces
+
+// Moves each kernel's rate towards what was measured, in proportion to its share of the piece: a kernel that filled the
+// piece is corrected at once, one that hardly took part hardly moves.
+static void learn(struct piece *piece, double measured_ns)
+{
+    if (piece->estimate_ns <= 0)
+        return;
+    double ratio = measured_ns / piece->estimate_ns;
+    ratio = ratio < 0.05 ? 0.05 : ratio > 20 ? 20 : ratio;
+    for (uint32_t i = 0; i < piece->n_costs; ++i) {
+        const double share = piece->costs[i].estimate_ns / piece->estimate_ns;
+        struct gpu_kernel *kernel = piece->costs[i].kernel;
+        kernel->ns_per_work = (float)((double)kernel->ns_per_work * (1 + share * (ratio - 1)));
+    }
+}
+
+static uint64_t read_marks(struct gpu_recorder *r, struct piece *piece)
+{
+    struct gpu_device *device = r->device;
+    uint64_t ticks[MARKS_MAX + 1];
+    const uint32_t n = piece->n_marks + 1;
+    const double period = (double)device->snapshot.timestamp_period_ns;
+    if (device->vk.vkGetQueryPoolResults(device->handle, piece->queries, 0, n, n * sizeof *ticks, ticks, sizeof *ticks,
+                                         VK_QUERY_RESULT_64_BIT) != VK_SUCCESS)
+        return 0;
+    for (uint32_t i = 1; i < n && r->timing; ++i)
+        if (piece->labels[i - 1])
+            gpu_timing_add(r->timing, piece->labels[i - 1],
+                           (uint64_t)((double)((ticks[i] - ticks[i - 1]) & r->timestamp_mask) * period));
+    return (uint64_t)((double)((ticks[n - 1] - ticks[0]) & r->timestamp_mask) * period);
+}
+
+static void retire(struct gpu_recorder *r)
+{
+    struct piece *piece = pop(&r->in_flight);
+    const uint64_t now = clock_ns();
+    const uint64_t began = piece->submitted_ns > r->last_done_ns ? piece->submitted_ns : r->last_done_ns;
+    const uint64_t ns = r->has_timestamps ? read_marks(r, piece) : now - began;
+    r->last_done_ns = now;
+    if (ns > 0)
+        learn(piece, (double)ns);
+    if (ns > r->counters.longest_submit_ns)
+        r->counters.longest_submit_ns = ns;
+    piece->next = r->spare;
+    r->spare = piece;
+}
+
+static void retire_done(struct gpu_recorder *r)
+{
+    uint64_t value = 0;
+    if (!r->in_flight.first ||
+        r->device->vk.vkGetSemaphoreCounterValue(r->device->handle, r->timeline, &value) != VK_SUCCESS)
+        return;
+    while (r->in_flight.first && r->in_flight.first->value <= value)
+        retire(r);
+}
+
+static bool wait_for(struct gpu_recorder *r, uint64_t value)
+{
+    const VkResult result =
+        r->device->vk.vkWaitSemaphores(r->device->handle,
+                                       &(VkSemaphoreWaitInfo){ .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                                               .semaphoreCount = 1,
+                                                               .pSemaphores = &r->timeline,
+                                                               .pValues = &value },
+                                       UINT64_MAX);
+    return check(r, result, "vkWaitSemaphores");
+}
+
+// ------------------------------------------------------------------------------------------------ submitting
+
+static void drop_closed(struct gpu_recorder *r)
+{
+    while (r->closed.first) {
+        struct piece *piece = pop(&r->closed);
+        piece->next = r->spare;
+        r->spare = piece;
+    }
+}
+
+static bool queue_piece(struct gpu_recorder *r)
+{
+    struct gpu_device *device = r->device;
+    struct piece *piece = r->closed.first;
+    piece->value = r->last_value + 1;
+    piece->submitted_ns = clock_ns();
+    mutex_lock(&device->queue_mutex);
+    const VkResult result = device->vk.vkQueueSubmit2(
+        device->queue, 1,
+        &(VkSubmitInfo2){
+            .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
+            .commandBufferInfoCount = 1,
+            .pCommandBufferInfos = &(VkCommandBufferSubmitInfo){ .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
+                                                                 .commandBuffer = piece->commands },
+            .signalSemaphoreInfoCount = 1,
+            .pSignalSemaphoreInfos = &(VkSemaphoreSubmitInfo){ .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
+                                                               .semaphore = r->timeline,
+                                                               .value = piece->value,
+                                                               .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT },
+        },
+        VK_NULL_HANDLE);
+    mutex_unlock(&device->queue_mutex);
+    if (!check(r, result, "vkQueueSubmit2"))
+        return false;
+    r->last_value = piece->value;
+    ++r->counters.n_submits;
+    push(&r->in_flight, pop(&r->closed));
+    return true;
+}
+
+// Queues closed pieces: all of them, or with a cancel flag only so many that a cancel takes effect soon.
+static void queue_closed(struct gpu_recorder *r)
+{
+    while (r->closed.first) {
+        if (r->cancel && *r->cancel) {
+            drop_closed(r);
+            r->cancelled = true;
+            return;
+        }
+        if (r->cancel && r->in_flight.n >= MAX_IN_FLIGHT_WITH_CANCEL) {
+            retire_done(r);
+            if (r->in_flight.n >= MAX_IN_FLIGHT_WITH_CANCEL)
+                return;
+        }
+        if (!queue_piece(r)) {
+            drop_closed(r);
+            return;
+        }
+    }
+}
+
+static enum karat_status take_failure(struct gpu_recorder *r, struct karat_error *err)
+{
+    const enum karat_status status = r->failure.status;
+    if (status != KARAT_OK && err)
+        *err = r->failure;
+    r->failure.status = KARAT_OK;
+    return status;
+}
+
+static enum karat_status fail_cancelled(struct karat_error *err)
+{
+    return status_fail(err, KARAT_ERR_CANCELLED, "the work was cancelled");
+}
+
+static void barrier(struct gpu_recorder *r, bool at_end)
+{
+    const VkPipelineStageFlags2 compute = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT,
+                                transfer = VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT;
+    VkMemoryBarrier2 memory = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+        .srcStageMask = r->has_transfers ? compute | transfer : compute,
+        .srcAccessMask = VK_ACCESS_2_SHADER_WRITE_BIT | (r->has_transfers ? VK_ACCESS_2_TRANSFER_WRITE_BIT : 0),
+        .dstStageMask = compute | transfer,
+        .dstAccessMask = VK_ACCESS_2_SHADER_READ_BIT | VK_ACCESS_2_SHADER_WRITE_BIT | VK_ACCESS_2_TRANSFER_READ_BIT |
+                         VK_ACCESS_2_TRANSFER_WRITE_BIT,
+    };
+    if (at_end) {
+        memory.dstStageMask |= VK_PIPELINE_STAGE_2_HOST_BIT;
+        memory.dstAccessMask |= VK_ACCESS_2_HOST_READ_BIT | VK_ACCESS_2_HOST_WRITE_BIT;
+    }
+    r->device->vk.vkCmdPipelineBarrier2(r->open->commands,
+                                        &(VkDependencyInfo){ .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
+                                                             .memoryBarrierCount = 1,
+                                                             .pMemoryBarriers = &memory });
+    hazards_clear(&r->hazards);
+    r->has_transfers = false;
+}
+
+enum karat_status gpu_recorder_submit(struct gpu_recorder *r, struct karat_error *err)
+{
+    // Whatever follows, in this recorder or another or on the host, sees what this round wrote.
+    if (r->open)
+        barrier(r, true);
+    close_piece(r);
+    const enum karat_status lost = gpu_check_lost(r->device, &r->failure);
+    if (lost != KARAT_OK || r->failure.status != KARAT_OK) {
+        drop_closed(r);
+        hazards_clear(&r->hazards);
+        return take_failure(r, err);
+    }
+    queue_closed(r);
+    if (r->failure.status != KARAT_OK)
+        return take_failure(r, err);
+    return r->cancelled ? fail_cancelled(err) : KARAT_OK;
+}
+
+enum karat_status gpu_recorder_wait(struct gpu_recorder *r, struct karat_error *err)
+{
+    while (r->closed.first || r->in_flight.first) {
+        queue_closed(r);
+        if (r->in_flight.first) {
+            if (!wait_for(r, r->in_flight.first->value))
+                break;
+            retire(r);
+        }
+    }
+    if (r->failure.status != KARAT_OK) {
+        // A lost device finishes nothing; its pieces are only kept to be destroyed.
+        while (r->in_flight.first) {
+            struct piece *piece = pop(&r->in_flight);
+            piece->next = r->spare;
+            r->spare = piece;
+        }
+        drop_closed(r);
+        return take_failure(r, err);
+    }
+    const bool cancelled = r->cancelled;
+    r->cancelled = false;
+    return cancelled ? fail_cancelled(err) : gpu_check_lost(r->device, err);
+}
+
+// ------------------------------------------------------------------------------------------------ recording
+
+// Places a barrier if the step needs one, and remembers the step. The piece is open.
+static void order(struct gpu_recorder *r, const struct hazard_range *step, size_t n_ranges)
+{
+    if (hazards_conflict(&r->hazards, step, n_ranges)) {
+        barrier(r, false);
+        ++r->counters.n_barriers;
+    }
+    hazards_add(&r->hazards, step, n_ranges);
+}
+
+static struct hazard_range range_of(const struct gpu_view *view, bool reads, bool writes)
+{
+    const uint64_t begin = view->buffer->address + view->offset;
+    return (struct hazard_range){ begin, begin + view->size_bytes, reads, writes };
+}
+
+static bool check_view(struct gpu_recorder *r, const char *what, const struct gpu_view *view, uint64_t alignment,
+                       uint64_t max_bytes)
+{
+    struct karat_error err;
+    enum karat_status status = KARAT_OK;
+    const unsigned long long offset = view->offset, size = view->size_bytes;
+    if (!view->buffer)
+        status = status_fail(&err, KARAT_ERR_INTERNAL, "%s: a buffer is missing", what);
+    else if (offset % alignment != 0)
+        status = status_fail(&err, KARAT_ERR_INTERNAL, "%s: offset %llu is not a multiple of %llu", what, offset,
+                             (unsigned long long)alignment);
+    else if (offset > view->buffer->size_bytes || size > view->buffer->size_bytes - offset || size == 0)
+        status = status_fail(&err, KARAT_ERR_INTERNAL, "%s: %llu bytes at %llu do not lie in a buffer of %llu", what,
+                             size, offset, (unsigned long long)view->buffer->size_bytes);
+    else if (size > max_bytes)
+        status = status_fail(&err, KARAT_ERR_INTERNAL, "%s: a binding of %llu bytes, %s takes %llu", what, size,
+                             r->device->snapshot.name, (unsigned long long)max_bytes);
+    if (status != KARAT_OK)
+        fail(r, status, &err);
+    return status == KARAT_OK;
+}
+
+static bool check_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
+{
+    const struct gpu_snapshot *seen = &r->device->snapshot;
+    struct karat_error err;
+    for (uint32_t i = 0; i < d->desc->n_buffers; ++i)
+        if (!check_view(r, d->desc->name, &d->buffers[i], seen->storage_alignment > 0 ? seen->storage_alignment : 1,
+                        seen->max_storage_range_bytes))
+            return false;
+    for (uint32_t i = 0; i < 3; ++i)
+        if (d->grid[i] > seen->max_workgroups[i]) {
+            fail(r,
+                 status_fail(&err, KARAT_ERR_INTERNAL, "%s: %u workgroups in dimension %u, %s takes %u", d->desc->name,
+                             d->grid[i], i, seen->name, seen->max_workgroups[i]),
+                 &err);
+            return false;
+        }
+    return true;
+}
+
+struct box {
+    uint32_t base[3], count[3];
+};
+
+struct step {
+    const struct gpu_dispatch *dispatch;
+    const struct gpu_kernel *kernel;
+    VkDescriptorSet set;
+    const char *label;
+};
+
+static void record_slice(struct gpu_recorder *r, const struct step *step, const struct box *box, double estimate_ns)
+{
+    const struct VolkDeviceTable *vk = &r->device->vk;
+    if (!open_piece(r, estimate_ns))
+        return;
+    const VkCommandBuffer commands = r->open->commands;
+    const struct gpu_kernel *kernel = step->kernel;
+    if (r->bound_pipeline != kernel->pipeline) {
+        vk->vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->pipeline);
+        r->bound_pipeline = kernel->pipeline;
+        r->bound_set = VK_NULL_HANDLE; // the layouts of two pipelines may differ in their push constants
+    }
+    if (step->set && r->bound_set != step->set) {
+        vk->vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->layout, 0, 1, &step->set, 0,
+                                    NULL);
+        r->bound_set = step->set;
+    }
+    if (kernel->params_bytes > 0)
+        vk->vkCmdPushConstants(commands, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, kernel->params_bytes,
+                               step->dispatch->params);
+    if (r->device->names)
+        vkCmdBeginDebugUtilsLabelEXT(
+            commands,
+            &(VkDebugUtilsLabelEXT){ .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT, .pLabelName = step->label });
+    vk->vkCmdDispatchBase(commands, box->base[0], box->base[1], box->base[2], box->count[0], box->count[1],
+                          box->count[2]);
+    if (r->device->names)
+        vkCmdEndDebugUtilsLabelEXT(commands);
+    if (r->timing)
+        mark(r, step->label);
+    charge(r, estimate_ns);
+    ++r->counters.n_dispatches;
+}
+
+// Cuts the grid along its outermost dimension until a slice fits a piece.
+static void record_slices(struct gpu_recorder *r, const struct step *step, const struct box *box, double estimate_ns)
+{
+    int axis = 2;
+    while (axis >= 0 && box->count[axis] <= 1)
+        --axis;
+    if (estimate_ns <= PIECE_NS || axis < 0) {
+        record_slice(r, step, box, estimate_ns);
+        return;
+    }
+    const uint32_t count = box->count[axis];
+    const double wanted = estimate_ns / PIECE_NS;
+    const uint32_t per_slice = wanted >= count ? 1 : (uint32_t)((double)count / wanted);
+    for (uint32_t done = 0; done < count; done += per_slice) {
+        struct box slice = *box;
+        slice.base[axis] += done;
+        slice.count[axis] = count - done < per_slice ? count - done : per_slice;
+        const double share = estimate_ns * slice.count[axis] / count;
+        if (per_slice == 1)
+            record_slices(r, step, &slice, share);
+        else
+            record_slice(r, step, &slice, share);
+    }
+}
+
+void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
+{
+    struct karat_error err;
+    if (r->failure.status != KARAT_OK || d->grid[0] == 0 || d->grid[1] == 0 || d->grid[2] == 0)
+        return;
+    const struct gpu_kernel *kernel = NULL;
+    enum karat_status status = gpu_kernel_get(&kernel, r->device, d->desc, d->spec, &err);
+    if (status != KARAT_OK) {
+        fail(r, status, &err);
+        return;
+    }
+    if (!check_dispatch(r, d))
+        return;
+    struct step step = { d, kernel, VK_NULL_HANDLE, d->label ? d->label : kernel->name };
+    if (kernel->n_buffers > 0 &&
+        (status = gpu_set_cache_get(&step.set, &r->sets, d->buffers, kernel->n_buffers, &err)) != KARAT_OK) {
+        fail(r, status, &err);
+        return;
+    }
+    struct hazard_range ranges[GPU_BUFFERS_MAX];
+    for (uint32_t i = 0; i < kernel->n_buffers; ++i)
+        ranges[i] = range_of(&d->buffers[i], kernel->reads >> i & 1, kernel->writes >> i & 1);
+    const double estimate_ns = DISPATCH_NS + (double)d->work * (double)kernel->ns_per_work;
+    if (!open_piece(r, estimate_ns < PIECE_NS ? estimate_ns : PIECE_NS))
+        return;
+    order(r, ranges, kernel->n_buffers);
+    r->kernel = d->work > 0 ? (struct gpu_kernel *)kernel : NULL;
+    record_slices(r, &step, &(struct box){ .count = { d->grid[0], d->grid[1], d->grid[2] } }, estimate_ns);
+    r->kernel = NULL;
+}
+
+static void end_transfer(struct gpu_recorder *r, const char *label, double estimate_ns)
+{
+    r->has_transfers = true;
+    if (r->timing)
+        mark(r, label);
+    charge(r, estimate_ns);
+}
+
+void gpu_record_copy(struct gpu_recorder *r, struct gpu_view dst, struct gpu_view src)
+{
+    struct karat_error err;
+    if (r->failure.status != KARAT_OK)
+        return;
+    if (!check_view(r, "copy", &dst, 1, UINT64_MAX) || !check_view(r, "copy", &src, 1, UINT64_MAX))
+        return;
+    const struct hazard_range ranges[] = { range_of(&dst, false, true), range_of(&src, true, false) };
+    if (dst.size_bytes != src.size_bytes || (ranges[0].begin < ranges[1].end && ranges[1].begin < ranges[0].end)) {
+        fail(r,
+             status_fail(&err, KARAT_ERR_INTERNAL, "copy: %llu bytes into %llu, or the two overlap",
+                         (unsigned long long)src.size_bytes, (unsigned long long)dst.size_bytes),
+             &err);
+        return;
+    }
+    const double estimate_ns = DISPATCH_NS + COPY_NS_PER_BYTE * (double)src.size_bytes;
+    if (!open_piece(r, estimate_ns))
+        return;
+    order(r, ranges, 2);
+    r->device->vk.vkCmdCopyBuffer(r->open->commands, src.buffer->handle, dst.buffer->handle, 1,
+                                  &(VkBufferCopy){ src.offset, dst.offset, src.size_bytes });
+    end_transfer(r, "copy", estimate_ns);
+}
+
+void gpu_record_fill(struct gpu_recorder *r, struct gpu_view dst, uint32_t word)
+{
+    struct karat_error err;
+    if (r->failure.status != KARAT_OK || !check_view(r, "fill", &dst, 4, UINT64_MAX))
+        return;
+    if (dst.size_bytes % 4 != 0) {
+        fail(r,
+             status_fail(&err, KARAT_ERR_INTERNAL, "fill: %llu bytes are not whole words",
+                         (unsigned long long)dst.size_bytes),
+             &err);
+        return;
+    }
+    const struct hazard_range range = range_of(&dst, false, true);
+    const double estimate_ns = DISPATCH_NS + COPY_NS_PER_BYTE * (double)dst.size_bytes;
+    if (!open_piece(r, estimate_ns))
+        return;
+    order(r, &range, 1);
+    r->device->vk.vkCmdFillBuffer(r->open->commands, dst.buffer->handle, dst.offset, dst.size_bytes, word);
+    end_transfer(r, "fill", estimate_ns);
+}
+
+void gpu_record_fail(struct gpu_recorder *r, enum karat_status status, const struct karat_error *err)
+{
+    fail(r, status, err);
+}
+
+// ------------------------------------------------------------------------------------------------ the recorder
+
+enum karat_status gpu_recorder_create(struct gpu_recorder **out, struct gpu_device *device, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    *out = NULL;
+    struct gpu_recorder *r = calloc(1, sizeof *r);
+    if (!r)
+        return status_fail(err, KARAT_ERR_MEMORY, "no host memory for a recorder");
+    const uint32_t bits = device->snapshot.queue_families[device->plan.queue_family].timestamp_bits;
+    r->device = device;
+    gpu_set_cache_init(&r->sets, device);
+    r->has_timestamps = bits > 0 && device->snapshot.timestamp_period_ns > 0;
+    r->timestamp_mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
+    r->marks_max = device->timing ? MARKS_MAX : 2;
+    TRY(gpu_check_lost(device, err));
+    TRY_VK(vkCreateSemaphore(
+        device->handle,
+        &(VkSemaphoreCreateInfo){
+            .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+            .pNext = &(VkSemaphoreTypeCreateInfo){ .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                                   .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE },
+        },
+        NULL, &r->timeline));
+    if (device->timing && r->has_timestamps && !(r->timing = gpu_timing_create()))
+        TRY(status_fail(err, KARAT_ERR_MEMORY, "no host memory for timing"));
+    *out = r;
+    r = NULL;
+cleanup:
+    gpu_recorder_destroy(r);
+    return status;
+}
+
+void gpu_recorder_destroy(struct gpu_recorder *r)
+{
+    if (!r)
+        return;
+    drop_closed(r);
+    if (r->in_flight.first)
+        gpu_recorder_wait(r, NULL);
+    if (r->open)
+        destroy_piece(r, r->open);
+    while (r->spare) {
+        struct piece *piece = r->spare;
+        r->spare = piece->next;
+        destroy_piece(r, piece);
+    }
+    r->device->vk.vkDestroySemaphore(r->device->handle, r->timeline, NULL);
+    gpu_set_cache_deinit(&r->sets);
+    gpu_timing_destroy(r->timing);
+    free(r);
+}
+
+struct gpu_device *gpu_recorder_device(const struct gpu_recorder *r)
+{
+    return r->device;
+}
+
+void gpu_recorder_set_cancel(struct gpu_recorder *r, const volatile int *cancel)
+{
+    r->cancel = cancel;
+}
+
+void gpu_recorder_counters(const struct gpu_recorder *r, struct gpu_counters *out)
+{
+    *out = r->counters;
+}
+
+size_t gpu_recorder_report(struct gpu_recorder *r, struct gpu_label_time *out, size_t capacity)
+{
+    return r->timing ? gpu_timing_report(r->timing, out, capacity) : 0;
+}
+
+void gpu_recorder_reset(struct gpu_recorder *r)
+{
+    if (r->timing)
+        gpu_timing_reset(r->timing);
+    r->counters = (struct gpu_counters){ 0 };
+}
