@@ -6,6 +6,8 @@ set(CMAKE_FIND_ROOT_PATH /usr/x86_64-w64-mingw32)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+# isnan() and its kin in mingw's math.h convert floats on their own.
+set(CMAKE_C_FLAGS_INIT -Wno-float-conversion)
 # libgcc inside the program, so that it runs on a machine without a compiler.
 set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
 

@@ -4,6 +4,13 @@
 
 #include <stdlib.h>
 
+#ifdef _WIN32
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <windows.h>
+#endif
+
 struct thread {
     void (*main)(void *user);
     void *user;
@@ -16,24 +23,37 @@ struct thread {
 
 #ifdef _WIN32
 
+_Static_assert(sizeof(SRWLOCK) == sizeof(void *) && sizeof(CONDITION_VARIABLE) == sizeof(void *),
+               "thread.h declares the system's lock and condition as pointers");
+
+static SRWLOCK *lock_of(struct mutex *mutex)
+{
+    return (SRWLOCK *)&mutex->lock;
+}
+
+static CONDITION_VARIABLE *variable_of(struct condition *condition)
+{
+    return (CONDITION_VARIABLE *)&condition->variable;
+}
+
 void mutex_lock(struct mutex *mutex)
 {
-    AcquireSRWLockExclusive(&mutex->lock);
+    AcquireSRWLockExclusive(lock_of(mutex));
 }
 
 void mutex_unlock(struct mutex *mutex)
 {
-    ReleaseSRWLockExclusive(&mutex->lock);
+    ReleaseSRWLockExclusive(lock_of(mutex));
 }
 
 void condition_wait(struct condition *condition, struct mutex *mutex)
 {
-    SleepConditionVariableSRW(&condition->variable, &mutex->lock, INFINITE, 0);
+    SleepConditionVariableSRW(variable_of(condition), lock_of(mutex), INFINITE, 0);
 }
 
 void condition_signal_all(struct condition *condition)
 {
-    WakeAllConditionVariable(&condition->variable);
+    WakeAllConditionVariable(variable_of(condition));
 }
 
 static DWORD WINAPI run_thread(LPVOID argument)
