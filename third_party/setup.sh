@@ -17,10 +17,10 @@ case $what in quick | tests | make_*) ;; *) sed -n '2,7s/^# \{0,1\}//p' "$0"; ex
 # Why each is here: third_party/README.md.
 quick_packages="gcc libc6-dev cmake ninja-build python3 xz-utils libvulkan1 libvulkan-dev libvulkan-volk-dev libedit-dev"
 tests_packages="git clang clang-format libclang-rt-14-dev vulkan-validationlayers spirv-tools gcc-mingw-w64-x86-64-win32
-    wine wine64 xvfb xauth python3-numpy"
+    wine wine64 xvfb xauth python3-numpy locales"
 # These have to be newer than Debian 12's own.
 tests_backports="mesa-vulkan-drivers mesa-drm-shim"
-shim_packages="g++ bison flex python3-mako pkg-config"
+shim_packages="g++ bison flex python3-mako python3-yaml pkg-config"
 shim_backports="meson libdrm-dev"
 
 seconds() { date +%s.%N; }
@@ -120,6 +120,12 @@ make_glslang() {
     "$deps/bin/spirv-val" --version
 }
 
+# A locale that writes 1,5: numbers in files must not follow it.
+make_locale() {
+    mkdir -p "$deps/locale"
+    localedef -i de_DE -f UTF-8 "$deps/locale/de_DE.UTF-8"
+}
+
 # A second implementation of Vulkan for the CPU, out of Debian's Chromium.
 make_swiftshader() {
     prefix "$deps/chromium" bookworm chromium-common
@@ -185,6 +191,7 @@ install "$(tr ' ' '\n' <<<"$wanted" | sort -u | tr '\n' ' ')"
 
 optional glslang make_glslang || install "$(missing glslang-tools)"
 if [ $what = tests ]; then
+    optional locale make_locale || true
     optional swiftshader make_swiftshader || true
     optional nvk make_nvk || true
     optional intel-shim make_intel_shim || true
