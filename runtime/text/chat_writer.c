@@ -1,0 +1,75 @@
+// text/chat_writer.c -- the list of items: controls, and one run of text between two of them.
+#include "text/chat_writer.h"
+
+#include <stdlib.h>
+
+static void add_item(struct chat_writer *writer, struct chat_item item)
+{
+    struct chat_prompt *prompt = writer->prompt;
+    if (prompt->n_items == writer->items_capacity) {
+        const size_t capacity = writer->items_capacity > 0 ? 2 * writer->items_capacity : 64;
+        struct chat_item *items = realloc(prompt->items, capacity * sizeof *items);
+        if (!items) {
+            writer->run.failed = true;
+            return;
+        }
+        prompt->items = items;
+        writer->items_capacity = capacity;
+    }
+    prompt->items[prompt->n_items++] = item;
+    writer->size_bytes += item.text.size_bytes;
+    if (writer->size_bytes > CHAT_PROMPT_BYTES_MAX)
+        writer->run.failed = true;
+}
+
+static void flush(struct chat_writer *writer)
+{
+    struct text *run = &writer->run;
+    if (run->failed || run->size_bytes == 0)
+        return;
+    const char *copy = arena_text(&writer->prompt->arena, run->data, run->size_bytes);
+    const size_t size_bytes = run->size_bytes;
+    text_clear(run);
+    if (copy)
+        add_item(writer, (struct chat_item){ .text = span_of(copy, size_bytes) });
+    else
+        run->failed = true;
+}
+
+void writer_text(struct chat_writer *writer, struct span text)
+{
+    text_append_span(&writer->run, text);
+}
+
+void writer_string(struct chat_writer *writer, const char *text)
+{
+    text_append_string(&writer->run, text);
+}
+
+void writer_media(struct chat_writer *writer, const char *name, const struct json *part)
+{
+    flush(writer);
+    if (!writer->run.failed)
+        add_item(writer, (struct chat_item){ .control = true, .text = span_text(name), .media = part });
+}
+
+void writer_control(struct chat_writer *writer, const char *name)
+{
+    writer_media(writer, name, NULL);
+}
+
+void writer_quoted(struct chat_writer *writer, struct span text)
+{
+    writer_control(writer, "<|\"|>");
+    writer_text(writer, text);
+    writer_control(writer, "<|\"|>");
+}
+
+enum karat_status writer_finish(struct chat_writer *writer)
+{
+    flush(writer);
+    if (!writer->run.failed)
+        return KARAT_OK;
+    return status_fail(writer->err, KARAT_ERR_MEMORY, "the prompt does not fit into memory or is longer than %zu bytes",
+                       CHAT_PROMPT_BYTES_MAX);
+}
