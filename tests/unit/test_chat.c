@@ -70,12 +70,14 @@ static size_t check_cases(struct test *t, const char *file)
 
 TEST(strict_mode_prints_what_the_publishers_template_prints)
 {
-    CHECK_UINT(check_cases(t, "chat_cases.jsonl"), 111);
+    const size_t n_cases = check_cases(t, "chat_cases.jsonl");
+    CHECK_UINT(n_cases, 111);
 }
 
 TEST(strict_mode_prints_what_the_template_prints_for_random_conversations)
 {
-    CHECK_UINT(check_cases(t, "chat_random.jsonl"), 300);
+    const size_t n_cases = check_cases(t, "chat_random.jsonl");
+    CHECK_UINT(n_cases, 300);
 }
 
 struct row {
