@@ -83,7 +83,8 @@ const struct meta_entry *model_file_find_meta(const struct model_file *file, con
 struct meta_value meta_get(const struct meta_entry *entry, uint64_t index);
 
 // Typed look-ups of scalars: false, and *out as it was, when the key is absent or of another kind. Integers convert to
-// each other where they fit and to float; a double converts to float where it fits; arrays and booleans never convert.
+// each other where they fit and to float; a float must be finite, and a double fit into one; arrays and booleans never
+// convert.
 bool model_file_get_u32(const struct model_file *file, const char *key, uint32_t *out);
 bool model_file_get_f32(const struct model_file *file, const char *key, float *out);
 bool model_file_get_bool(const struct model_file *file, const char *key, bool *out);

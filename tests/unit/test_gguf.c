@@ -193,6 +193,110 @@ TEST(a_file_may_be_nothing_but_a_header)
     free(bytes);
 }
 
+// Nothing is refused for being exactly as large as it may be.
+TEST(the_limits_themselves_are_good)
+{
+    static char name[65536];
+    struct gguf_writer w = { 0 };
+    uint8_t *bytes;
+    memset(name, 'n', 65535);
+    gguf_writer_u32(&w, name, 7);
+    gguf_writer_u32(&w, " key with spaces", 8);
+    name[256] = '\0';
+    gguf_writer_tensor(&w, name, 0, 4, (uint64_t[]){ 1, 1, 1, 1 }, (float[]){ 9 }, 4);
+    struct model_file *file = open_written(t, &w, &bytes);
+    REQUIRE(file);
+    uint32_t value = 0;
+    CHECK(model_file_find(file, name) != NULL);
+    memset(name, 'n', 65535);
+    CHECK(model_file_get_u32(file, name, &value) && value == 7);
+    CHECK(model_file_get_u32(file, " key with spaces", &value) && value == 8);
+    model_file_close(file);
+    free(bytes);
+    gguf_writer_free(&w);
+}
+
+TEST(numbers_convert_up_to_the_last_that_fits)
+{
+    struct gguf_writer w = { 0 };
+    uint8_t *bytes;
+    uint32_t u32 = 1;
+    float f32 = 1;
+    gguf_writer_i32(&w, "zero", 0);
+    gguf_writer_value(&w, "most", W_U64, &(uint64_t){ UINT32_MAX });
+    gguf_writer_value(&w, "one more", W_U64, &(uint64_t){ UINT32_MAX + 1ull });
+    gguf_writer_value(&w, "largest", W_F64, &(double){ 0x1.fffffep127 });
+    gguf_writer_value(&w, "lowest", W_F64, &(double){ -0x1.fffffep127 });
+    gguf_writer_value(&w, "larger", W_F64, &(double){ 0x1.ffffffp127 });
+    gguf_writer_f32(&w, "infinite", INFINITY);
+    gguf_writer_f32(&w, "no number", NAN);
+    struct model_file *file = open_written(t, &w, &bytes);
+    REQUIRE(file);
+    CHECK(model_file_get_u32(file, "zero", &u32) && u32 == 0);
+    CHECK(model_file_get_u32(file, "most", &u32) && u32 == UINT32_MAX);
+    CHECK(!model_file_get_u32(file, "one more", &u32));
+    CHECK(model_file_get_f32(file, "largest", &f32) && f32 == 0x1.fffffep127f);
+    CHECK(model_file_get_f32(file, "lowest", &f32) && f32 == -0x1.fffffep127f);
+    CHECK(!model_file_get_f32(file, "larger", &f32));
+    CHECK(!model_file_get_f32(file, "infinite", &f32));
+    CHECK(!model_file_get_f32(file, "no number", &f32));
+    model_file_close(file);
+    free(bytes);
+    gguf_writer_free(&w);
+}
+
+TEST(a_whole_file_may_say_that_it_is_part_one_of_one)
+{
+    struct gguf_writer w = { 0 };
+    uint8_t *bytes;
+    gguf_writer_i32(&w, "split.no", 0);
+    gguf_writer_i32(&w, "split.count", 1);
+    gguf_writer_i32(&w, "split.tensors.count", 0);
+    struct model_file *file = open_written(t, &w, &bytes);
+    model_file_close(file);
+    free(bytes);
+    gguf_writer_free(&w);
+}
+
+TEST(a_directory_may_end_where_the_file_ends)
+{
+    for (int with_array = 0; with_array <= 1; ++with_array) {
+        struct karat_error err = { 0 };
+        struct model_file *file = NULL;
+        struct gguf_writer w = { 0 };
+        size_t size;
+        if (with_array)
+            gguf_writer_array(&w, "a", W_U16, (uint16_t[]){ 1, 2, 3 }, 3);
+        uint8_t *bytes = gguf_writer_finish(&w, &size, NULL, NULL, NULL);
+        size = 24 + w.meta.size; // without the padding in front of the data that is not there
+        REQUIRE_OK(model_file_from_bytes(&file, "mem", span_of(bytes, size), &err), err);
+        CHECK_UINT(model_file_n_meta(file), with_array);
+        model_file_close(file);
+        free(bytes);
+        gguf_writer_free(&w);
+    }
+}
+
+TEST(the_most_entries_and_tensors_open)
+{
+    enum { N = 65536 };
+    struct gguf_writer w = { 0 };
+    uint8_t *bytes;
+    char name[32];
+    for (uint32_t i = 0; i < N; ++i) {
+        snprintf(name, sizeof name, "%u", i);
+        gguf_writer_u32(&w, name, i);
+        gguf_writer_tensor(&w, name, 1, 1, (uint64_t[]){ 1 }, NULL, 2);
+    }
+    struct model_file *file = open_written(t, &w, &bytes);
+    REQUIRE(file);
+    CHECK(model_file_n_meta(file) == N && model_file_n_tensors(file) == N);
+    CHECK(model_file_find(file, "65535") == model_file_tensor(file, N - 1));
+    model_file_close(file);
+    free(bytes);
+    gguf_writer_free(&w);
+}
+
 TEST(a_thousand_names_are_all_found)
 {
     struct gguf_writer w = { 0 };

@@ -347,6 +347,31 @@ TEST(wrong_tensors_are_refused_by_name)
     }
 }
 
+TEST(a_key_of_64_kib_is_refused)
+{
+    static char key[65537];
+    struct gguf_writer w = { 0 };
+    memset(key, 'k', 65536);
+    gguf_writer_u32(&w, key, 1);
+    check_written(t, &w, "metadata entry 1 of 1: the name has 65536 bytes, expected 1 to 65535");
+    gguf_writer_free(&w);
+}
+
+TEST(more_entries_than_anybody_needs_are_refused)
+{
+    struct gguf_writer meta = { 0 }, tensors = { 0 };
+    char name[32];
+    for (uint32_t i = 0; i < 65537; ++i) {
+        snprintf(name, sizeof name, "%u", i);
+        gguf_writer_u32(&meta, name, i);
+        gguf_writer_tensor(&tensors, name, 1, 1, (uint64_t[]){ 1 }, NULL, 2);
+    }
+    check_written(t, &meta, "the header counts 65537 metadata entries, expected at most 65536");
+    check_written(t, &tensors, "the header counts 65537 tensors, expected at most 65536");
+    gguf_writer_free(&meta);
+    gguf_writer_free(&tensors);
+}
+
 TEST(a_name_with_a_zero_byte_is_refused)
 {
     struct gguf_writer w = { 0 };
