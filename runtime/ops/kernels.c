@@ -8,8 +8,10 @@
 #include "shared/attention.h"
 #include "shared/attention_combine.h"
 #include "shared/cache_store.h"
+#include "shared/embed.h"
 #include "shared/gelu_mul.h"
 #include "shared/head_norm.h"
+#include "shared/mat_vec.h"
 #include "shared/moe_join.h"
 #include "shared/norm_add.h"
 #include "shared/rms_norm.h"
@@ -20,8 +22,56 @@
 #include "spv/attention.h"
 #include "spv/attention_combine.h"
 #include "spv/cache_store.h"
+#include "spv/embed_BF16.h"
+#include "spv/embed_F16.h"
+#include "spv/embed_F32.h"
+#include "spv/embed_IQ4_NL.h"
+#include "spv/embed_IQ4_XS.h"
+#include "spv/embed_MXFP4.h"
+#include "spv/embed_Q2_K.h"
+#include "spv/embed_Q3_K.h"
+#include "spv/embed_Q4_0.h"
+#include "spv/embed_Q4_1.h"
+#include "spv/embed_Q4_K.h"
+#include "spv/embed_Q5_0.h"
+#include "spv/embed_Q5_1.h"
+#include "spv/embed_Q5_K.h"
+#include "spv/embed_Q6_K.h"
+#include "spv/embed_Q8_0.h"
 #include "spv/gelu_mul.h"
 #include "spv/head_norm.h"
+#include "spv/mat_vec_BF16.h"
+#include "spv/mat_vec_F16.h"
+#include "spv/mat_vec_F32.h"
+#include "spv/mat_vec_IQ4_NL.h"
+#include "spv/mat_vec_IQ4_XS.h"
+#include "spv/mat_vec_MXFP4.h"
+#include "spv/mat_vec_Q2_K.h"
+#include "spv/mat_vec_Q3_K.h"
+#include "spv/mat_vec_Q4_0.h"
+#include "spv/mat_vec_Q4_1.h"
+#include "spv/mat_vec_Q4_K.h"
+#include "spv/mat_vec_Q5_0.h"
+#include "spv/mat_vec_Q5_1.h"
+#include "spv/mat_vec_Q5_K.h"
+#include "spv/mat_vec_Q6_K.h"
+#include "spv/mat_vec_Q8_0.h"
+#include "spv/mat_vec_experts_BF16.h"
+#include "spv/mat_vec_experts_F16.h"
+#include "spv/mat_vec_experts_F32.h"
+#include "spv/mat_vec_experts_IQ4_NL.h"
+#include "spv/mat_vec_experts_IQ4_XS.h"
+#include "spv/mat_vec_experts_MXFP4.h"
+#include "spv/mat_vec_experts_Q2_K.h"
+#include "spv/mat_vec_experts_Q3_K.h"
+#include "spv/mat_vec_experts_Q4_0.h"
+#include "spv/mat_vec_experts_Q4_1.h"
+#include "spv/mat_vec_experts_Q4_K.h"
+#include "spv/mat_vec_experts_Q5_0.h"
+#include "spv/mat_vec_experts_Q5_1.h"
+#include "spv/mat_vec_experts_Q5_K.h"
+#include "spv/mat_vec_experts_Q6_K.h"
+#include "spv/mat_vec_experts_Q8_0.h"
 #include "spv/moe_join.h"
 #include "spv/norm_add.h"
 #include "spv/rms_norm.h"
@@ -43,9 +93,26 @@
         .full_subgroups = full,                         \
     }
 
+// A kernel's module for one weight format.
+#define mat_vec_experts_params mat_vec_params
+#define FORMAT(NAME, SIGNATURE, module, format, buffers, full) \
+    [KERNEL_##NAME + QTYPE_##format] = {                       \
+        .name = #module "." #format,                           \
+        CODE(spv_##module##_##format),                         \
+        .n_buffers = (buffers),                                \
+        .params_bytes = sizeof(struct module##_params),        \
+        .n_spec = SIGNATURE##_N_SPEC,                          \
+        .full_subgroups = (full),                              \
+    }
+
 const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
-    [KERNEL_EMBED] = { .name = NULL },
-    // clang-format off
+// clang-format off
+#define ROWS(name, text, id, block_len, block_bytes)                   \
+    FORMAT(EMBED, EMBED, embed, name, EMBED_N_BUFFERS, false),                \
+    FORMAT(MAT_VEC, MAT_VEC, mat_vec, name, MAT_VEC_N_BUFFERS, true),        \
+    FORMAT(MAT_VEC_EXPERTS, MAT_VEC, mat_vec_experts, name, MAT_VEC_N_BUFFERS_EXPERTS, true),
+    QTYPE_LIST(ROWS)
+#undef ROWS
     SINGLE(RMS_NORM, rms_norm, false),
     SINGLE(NORM_ADD, norm_add, false),
     SINGLE(GELU_MUL, gelu_mul, false),
@@ -60,12 +127,6 @@ const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
     SINGLE(TOP_K, top_k, false),
     // clang-format on
 };
-
-bool kernel_list_linear(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
-{
-    (void)plan, (void)visit, (void)user;
-    return true;
-}
 
 struct listing {
     bool (*write)(void *user, const char *line);

@@ -1,0 +1,124 @@
+// ops/linear.c -- products with weights, of rows or of routed pairs.
+#include "ops/linear.h"
+
+#include "ops/choose.h"
+#include "ops/kernels.h"
+#include "ops/ops.h"
+#include "ops/rows.h"
+#include "shared/mat_vec.h"
+
+static uint32_t or_default(uint32_t value, uint32_t fallback)
+{
+    return value > 0 ? value : fallback;
+}
+
+static struct mat_vec_params params_of(const struct op_weight *w)
+{
+    return (struct mat_vec_params){
+        .row_bytes = w->row_bytes,
+        .n_groups = w->n_cols / 32,
+        .x_divisor = 1,
+    };
+}
+
+// Rows [first, first + n) of x and y against all segments of the weight.
+static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
+                          const struct linear_choice *choice, struct mat_vec_params params)
+{
+    const uint32_t y_offset = params.y_offset;
+    for (uint32_t s = 0; s < w->n_segments; ++s) {
+        const struct op_segment *segment = &w->segments[s];
+        params.w_low = (uint32_t)segment->address;
+        params.w_high = (uint32_t)(segment->address >> 32);
+        params.n_rows = segment->n_rows;
+        params.y_offset = y_offset + segment->first_row;
+        gpu_record_dispatch(rec, &(struct gpu_dispatch){
+                                     .desc = &kernels[choice->kernel + w->type],
+                                     .spec = choice->spec,
+                                     .buffers = { [MAT_VEC_X] = x, [MAT_VEC_Y] = y },
+                                     .params = &params,
+                                     .grid = { rows_div_up(segment->n_rows, choice->rows_per_group),
+                                               rows_div_up(params.n_tokens, choice->cols_per_group), 1 },
+                                     .work = (uint64_t)segment->n_rows * w->n_cols * params.n_tokens,
+                                     .label = "linear",
+                                 });
+    }
+}
+
+void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y, struct gpu_view x,
+                   const struct op_weight *w, const struct op_linear_shape *shape)
+{
+    struct mat_vec_params params = params_of(w);
+    params.x_stride = or_default(shape->x_stride, w->n_cols);
+    params.y_stride = or_default(shape->y_stride, w->n_rows);
+    params.y_offset = shape->y_offset;
+
+    // The scores of a long prompt are larger than one binding may be.
+    const uint64_t x_bytes = (uint64_t)params.x_stride * sizeof(float),
+                   y_bytes = (uint64_t)params.y_stride * sizeof(float);
+    const uint32_t window = rows_per_window(plan, x_bytes > y_bytes ? x_bytes : y_bytes);
+    for (uint32_t first = 0; first < shape->n_tokens; first += window) {
+        params.n_tokens = rows_min(window, shape->n_tokens - first);
+        const struct linear_choice choice = choose_linear(plan, w->n_rows, w->n_cols, params.n_tokens);
+        record_tokens(rec, rows_view(y, first * y_bytes, params.n_tokens * y_bytes),
+                      rows_view(x, first * x_bytes, params.n_tokens * x_bytes), w, &choice, params);
+    }
+}
+
+void op_linear(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
+               const struct op_linear_shape *shape)
+{
+    linear_record(rec, gpu_device_plan(gpu_recorder_device(rec)), y, x, w, shape);
+}
+
+void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y, struct gpu_view x,
+                           const struct op_weight *w, const struct op_route *route,
+                           const struct op_experts_shape *shape)
+{
+    const struct gpu_device *device = gpu_recorder_device(rec);
+    const uint32_t n_pairs = shape->n_tokens * route->n_used;
+    const uint32_t n_tiles = choose_n_tiles(device, shape->n_tokens, route->n_experts, route->n_used);
+    const uint32_t tile_pairs = choose_tile_pairs(device, shape->n_tokens, route->n_experts, route->n_used);
+    const struct linear_choice choice = choose_experts(plan, w->n_rows, w->n_cols, tile_pairs);
+    struct mat_vec_params params = params_of(w);
+    params.n_rows = w->n_rows;
+    params.x_stride = w->n_cols;
+    params.y_stride = or_default(shape->y_stride, w->n_rows);
+    params.y_offset = shape->y_offset;
+    params.x_divisor = shape->x_per_pair ? 1 : route->n_used;
+    gpu_record_dispatch(rec, &(struct gpu_dispatch){
+                                 .desc = &kernels[choice.kernel + w->type],
+                                 .spec = choice.spec,
+                                 .buffers = { [MAT_VEC_X] = x,
+                                              [MAT_VEC_Y] = y,
+                                              [MAT_VEC_ORDER] = route->order,
+                                              [MAT_VEC_TILES] = route->tiles,
+                                              [MAT_VEC_PLANES] = w->planes },
+                                 .params = &params,
+                                 .grid = { rows_div_up(w->n_rows, choice.rows_per_group), n_tiles, 1 },
+                                 .work = (uint64_t)w->n_rows * w->n_cols * n_pairs,
+                                 .label = "linear_experts",
+                             });
+}
+
+void op_linear_experts(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
+                       const struct op_route *route, const struct op_experts_shape *shape)
+{
+    linear_record_experts(rec, gpu_device_plan(gpu_recorder_device(rec)), y, x, w, route, shape);
+}
+
+bool kernel_list_linear(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
+{
+    // Widths and numbers of tokens that reach every clause of choose.c.
+    static const uint32_t widths[] = { 256, 512, 704, 2816 }, n_tokens[] = { 1, 2, 4, 8, 512 };
+    for (int type = 0; type < QTYPE_COUNT; ++type) {
+        for (size_t i = 0; i < COUNT(widths); ++i) {
+            for (size_t k = 0; k < COUNT(n_tokens); ++k) {
+                const struct linear_choice choice = choose_linear(plan, 2816, widths[i], n_tokens[k]);
+                if (!visit(user, choice.kernel + (uint32_t)type, choice.spec))
+                    return false;
+            }
+        }
+    }
+    return true;
+}

@@ -1,0 +1,26 @@
+// quant/iq4_nl.glsl -- IQ4_NL: 16 bytes of nibbles per group, then f16 d per group.
+#include "quant/iq4.glsl"
+
+#define GROUP_SCALES 1
+#define GROUP_OFFSETS 0
+#define HEAD_GROUPS 1
+
+#define HEAD uint
+uint load_head(uvec2 row, uint n_groups, uint h)
+{
+    return 0;
+}
+
+weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
+{
+    weight_group group;
+    group.scale = vec2(half_at(address_plus(row, 16 * n_groups), g));
+    return group;
+}
+
+void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+{
+    const uint low = Words(row).v[4 * g + j];
+    a = iq4_levels(low);
+    b = iq4_levels(low >> 4);
+}

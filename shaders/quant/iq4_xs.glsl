@@ -1,0 +1,29 @@
+// quant/iq4_xs.glsl -- IQ4_XS: 16 bytes of nibbles per group, then 8 bytes per 8 groups: f16 d, 8 x 2 high and 8 x 4 low scale bits.
+#include "quant/iq4.glsl"
+
+#define GROUP_SCALES 1
+#define GROUP_OFFSETS 0
+#define HEAD_GROUPS 8
+
+// d and the high scale bits, then the low scale bits.
+#define HEAD uvec2
+uvec2 load_head(uvec2 row, uint n_groups, uint h)
+{
+    return Words2(address_plus(row, 16 * n_groups)).v[h];
+}
+
+weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
+{
+    weight_group group;
+    const uint k = g & 7;
+    const uint scale = (head.y >> (4 * k) & 15u) | (head.x >> (16 + 2 * k) & 3u) << 4;
+    group.scale = vec2(unpackHalf2x16(head.x).x * float(int(scale) - 32));
+    return group;
+}
+
+void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+{
+    const uint low = Words(row).v[4 * g + j];
+    a = iq4_levels(low);
+    b = iq4_levels(low >> 4);
+}

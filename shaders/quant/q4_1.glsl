@@ -1,0 +1,26 @@
+// quant/q4_1.glsl -- Q4_1: 16 bytes of nibbles per group, then f16 d and m per group.
+#define GROUP_SCALES 1
+#define GROUP_OFFSETS 1
+#define HEAD_GROUPS 1
+
+#define HEAD uint
+uint load_head(uvec2 row, uint n_groups, uint h)
+{
+    return 0;
+}
+
+weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
+{
+    weight_group group;
+    const vec2 dm = unpackHalf2x16(Words(address_plus(row, 16 * n_groups)).v[g]);
+    group.scale = vec2(dm.x);
+    group.offset = vec2(dm.y);
+    return group;
+}
+
+void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+{
+    const uint low = Words(row).v[4 * g + j];
+    a = BYTES_UNSIGNED(low, 4);
+    b = BYTES_UNSIGNED(low >> 4, 4);
+}

@@ -1,0 +1,29 @@
+// quant/q4_k.glsl -- Q4_K: 16 bytes of nibbles per group, then a head of 16 bytes per 8 groups.
+#include "quant/six_bit.glsl"
+
+#define GROUP_SCALES 1
+#define GROUP_OFFSETS 1
+#define HEAD_GROUPS 8
+
+// d and dmin, then the 12 bytes of 6-bit pairs as the file has them.
+#define HEAD uvec4
+uvec4 load_head(uvec2 row, uint n_groups, uint h)
+{
+    return Words4(address_plus(row, 16 * n_groups)).v[h];
+}
+
+weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
+{
+    weight_group group;
+    const vec2 pair = six_bit_pair(head, g & 7);
+    group.scale = vec2(pair.x);
+    group.offset = vec2(-pair.y);
+    return group;
+}
+
+void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+{
+    const uint low = Words(row).v[4 * g + j];
+    a = BYTES_UNSIGNED(low, 4);
+    b = BYTES_UNSIGNED(low >> 4, 4);
+}

@@ -1,0 +1,70 @@
+// quant/weights.glsl -- the weight format chosen by -DFORMAT_<NAME>, read in groups of 32 along a row.
+//
+// Every quant/<name>.glsl says
+//     GROUP_SCALES   how many scales a group has: 0 (codes are the weights), 1, or 2 (one per 16 weights)
+//     GROUP_OFFSETS  1 when a weight is code * scale + offset, 0 when it is code * scale
+//     HEAD_GROUPS    groups that share a head: 8 for the 256-weight formats, else 1
+// and defines
+//     HEAD load_head(row, n_groups, h)                  what the groups h * HEAD_GROUPS ... share
+//     weight_group load_group(row, n_groups, g, head)   what the 32 weights of a group share
+//     load_octet(row, g, j, group, a, b)                the codes 8 j .. 8 j + 7 of the group, as f32
+// where `row` is the device address of the row. Rows are laid out by ops/pack.c: planes, one after the other. Kernels
+// that keep an octet at a time stay small, which software devices need: their compilers take seconds for long bodies.
+#include "quant/words.glsl"
+
+struct weight_group {
+    vec2 scale, offset; // for the first and the last 16 weights
+    uvec4 bits;         // what the format's load_octet() wants to have at hand
+};
+
+#if defined(FORMAT_F32)
+#include "quant/f32.glsl"
+#elif defined(FORMAT_F16)
+#include "quant/f16.glsl"
+#elif defined(FORMAT_BF16)
+#include "quant/bf16.glsl"
+#elif defined(FORMAT_Q8_0)
+#include "quant/q8_0.glsl"
+#elif defined(FORMAT_Q4_0)
+#include "quant/q4_0.glsl"
+#elif defined(FORMAT_Q4_1)
+#include "quant/q4_1.glsl"
+#elif defined(FORMAT_Q5_0)
+#include "quant/q5_0.glsl"
+#elif defined(FORMAT_Q5_1)
+#include "quant/q5_1.glsl"
+#elif defined(FORMAT_Q4_K)
+#include "quant/q4_k.glsl"
+#elif defined(FORMAT_Q5_K)
+#include "quant/q5_k.glsl"
+#elif defined(FORMAT_Q6_K)
+#include "quant/q6_k.glsl"
+#elif defined(FORMAT_Q2_K)
+#include "quant/q2_k.glsl"
+#elif defined(FORMAT_Q3_K)
+#include "quant/q3_k.glsl"
+#elif defined(FORMAT_IQ4_NL)
+#include "quant/iq4_nl.glsl"
+#elif defined(FORMAT_IQ4_XS)
+#include "quant/iq4_xs.glsl"
+#elif defined(FORMAT_MXFP4)
+#include "quant/mxfp4.glsl"
+#else
+#error "compile with -DFORMAT_<NAME>"
+#endif
+
+// The weights 8 j .. 8 j + 7 of a group.
+void load_weights(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+{
+    load_octet(row, g, j, group, a, b);
+#if GROUP_SCALES > 0
+    const float scale = GROUP_SCALES == 1 || j < 2 ? group.scale.x : group.scale.y;
+    a *= scale;
+    b *= scale;
+#endif
+#if GROUP_OFFSETS
+    const float offset = GROUP_SCALES == 1 || j < 2 ? group.offset.x : group.offset.y;
+    a += offset;
+    b += offset;
+#endif
+}

@@ -1,0 +1,42 @@
+// quant/words.glsl -- what every weight format needs: reading words at device addresses, and bytes as numbers.
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Words {
+    uint v[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Words2 {
+    uvec2 v[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Words4 {
+    uvec4 v[];
+};
+
+// A device address, low word first, so that no 64-bit integers are needed.
+uvec2 address_plus(uvec2 address, uint bytes)
+{
+    uint carry;
+    const uint low = uaddCarry(address.x, bytes, carry);
+    return uvec2(low, address.y + carry);
+}
+
+// The half at index i of the 16-bit array at `address`.
+float half_at(uvec2 address, uint i)
+{
+    return unpackHalf2x16(Words(address).v[i >> 1] >> (16 * (i & 1))).x;
+}
+
+// The 16 bits at index i.
+uint u16_at(uvec2 address, uint i)
+{
+    return Words(address).v[i >> 1] >> (16 * (i & 1)) & 0xFFFFu;
+}
+
+// The low BITS bits of each byte, first byte first: as they are, or as two's complement.
+#define BYTES_UNSIGNED(w, BITS)                                                                       \
+    vec4(int(bitfieldExtract(w, 0, BITS)), int(bitfieldExtract(w, 8, BITS)), int(bitfieldExtract(w, 16, BITS)), \
+         int(bitfieldExtract(w, 24, BITS)))
+#define BYTES_SIGNED(w, BITS)                                                                                 \
+    vec4(bitfieldExtract(int(w), 0, BITS), bitfieldExtract(int(w), 8, BITS), bitfieldExtract(int(w), 16, BITS), \
+         bitfieldExtract(int(w), 24, BITS))
