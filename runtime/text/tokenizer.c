@@ -11,10 +11,11 @@
 #include "base/utf8.h"
 
 #define NO_RANK UINT32_MAX
-#define BYTE_NAME_SIZE 6     // "<0x41>"
-#define SPACE_MARK 0x2581    // stands for a space in names
-#define SPACE_MARK_SIZE 3    // bytes of it
-#define SHORT_STRETCH_MAX 32 // symbols up to which looking at all pairs is faster than a heap
+#define CODE_POINTS 0x110000
+#define BYTE_NAME_SIZE 6      // "<0x41>"
+#define SPACE_MARK 0x2581     // stands for a space in names
+#define SPACE_MARK_SIZE 3     // bytes of it
+#define SHORT_STRETCH_MAX 256 // symbols up to which looking at all pairs is fast enough
 
 struct token {
     uint32_t name_at, text_at; // in bytes[]
@@ -30,12 +31,13 @@ struct merge {
 
 struct tokenizer {
     struct arena arena;
-    uint32_t n_tokens;
+    uint32_t n_tokens, n_ranks;
     struct token *tokens; // [n_tokens]
+    uint32_t *letters;    // [CODE_POINTS] id + 1 of the plain token that is this code point, 0 where there is none
     uint8_t *bytes;       // all names, and the texts that differ from them
     uint32_t *names;      // [names_mask + 1] id + 1 by hash of the name, 0 where empty
     struct merge *merges; // [merges_mask + 1] by hash of the pair
-    uint32_t *results;    // [n_merges] by rank: the token that the merge makes
+    uint32_t *results;    // [n_ranks] by rank: the token that the merge makes
     uint64_t *joints;     // a bit per hash of two code points: some merge joins a text ending in the first
                           // with one starting with the second. Collisions only make stretches longer.
     uint64_t names_mask, merges_mask, joints_mask;
@@ -294,7 +296,9 @@ static enum karat_status index_names(struct tokenizer *tokenizer, struct karat_e
 {
     tokenizer->names_mask = mask_for(tokenizer->n_tokens);
     tokenizer->names = arena_alloc(&tokenizer->arena, tokenizer->names_mask + 1, sizeof *tokenizer->names);
-    if (!tokenizer->names)
+    // Only the pages with letters in them take memory.
+    tokenizer->letters = arena_alloc(&tokenizer->arena, CODE_POINTS, sizeof *tokenizer->letters);
+    if (!tokenizer->names || !tokenizer->letters)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for the index of %u tokens", tokenizer->n_tokens);
     for (uint32_t id = 0; id < tokenizer->n_tokens; ++id) {
         const struct span name = tokenizer_name(tokenizer, id);
@@ -302,6 +306,10 @@ static enum karat_status index_names(struct tokenizer *tokenizer, struct karat_e
         while (tokenizer->names[at] != 0 && !span_equal(tokenizer_name(tokenizer, tokenizer->names[at] - 1), name))
             at = (at + 1) & tokenizer->names_mask;
         tokenizer->names[at] = id + 1;
+        uint32_t code_point = 0;
+        const size_t size = utf8_decode((const char *)name.data, name.size_bytes, &code_point);
+        if (size > 0 && size == name.size_bytes)
+            tokenizer->letters[code_point] = is_plain(tokenizer->tokens[id].type) ? id + 1 : 0;
     }
     return KARAT_OK;
 }
@@ -425,6 +433,7 @@ static enum karat_status index_merges(struct tokenizer *tokenizer, const struct 
                                       struct karat_error *err)
 {
     tokenizer->merges_mask = mask_for(source->n_merges);
+    tokenizer->n_ranks = (uint32_t)source->n_merges;
     tokenizer->joints_mask = mask_for(8 * source->n_merges);
     const size_t n_slots = tokenizer->merges_mask + 1;
     tokenizer->merges = arena_alloc(&tokenizer->arena, n_slots, sizeof *tokenizer->merges);
@@ -496,17 +505,6 @@ void token_ids_free(struct token_ids *list)
     *list = (struct token_ids){ 0 };
 }
 
-// The state of one call. The stretch being read lies at the end of the output and is merged in place.
-struct encoder {
-    const struct tokenizer *tokenizer;
-    struct token_ids *out;
-    size_t stretch; // where it begins in out->ids
-    // Scratch of merge_long(), grown as needed.
-    struct symbol *symbols;
-    uint64_t *heap;
-    size_t capacity;
-};
-
 // Merges ids[0..n) by looking at all pairs each time; returns how many are left.
 static size_t merge_short(const struct tokenizer *tokenizer, uint32_t *ids, size_t n)
 {
@@ -535,6 +533,7 @@ static size_t merge_short(const struct tokenizer *tokenizer, uint32_t *ids, size
 }
 
 #define NO_SYMBOL UINT32_MAX
+#define NO_ENTRY UINT32_MAX
 
 // One token of a long stretch, in a list so that merging two costs the same wherever they are.
 struct symbol {
@@ -542,92 +541,207 @@ struct symbol {
     uint32_t rank; // of the merge with the next one; NO_RANK when there is none
 };
 
-// The heap holds rank << 32 | index: the smallest is the most important merge, the leftmost among equals. A pair that
-// changes leaves its entry behind; it is known by a rank that is no longer the symbol's.
-static void sift_down(uint64_t *heap, size_t n, size_t at)
+// A pair waiting in the queue of its rank. One that changes meanwhile stays there, and is known by a rank that is no
+// longer the symbol's.
+struct entry {
+    uint32_t symbol; // the left one
+    uint32_t next;
+};
+
+// Pairs by rank. Each rank has a queue; a heap holds the ranks whose queue is not empty.
+struct agenda {
+    struct symbol *symbols; // [capacity]
+    struct entry *entries;  // [2 * capacity]: a merge takes one entry and adds at most two
+    uint32_t *order;        // [2 * capacity] the queue being worked on, and room to sort it
+    size_t capacity;
+    uint32_t n_entries, free_entry; // used so far, and the first of those used no more
+    uint32_t *first, *last;         // [n_ranks] ends of the queues; first is NO_ENTRY in an empty one
+    uint32_t *heap;                 // [n_ranks] of ranks, the smallest on top
+    uint32_t n_heap;
+};
+
+static void free_agenda(struct agenda *agenda)
 {
-    const uint64_t key = heap[at];
-    for (size_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && heap[child + 1] < heap[child])
+    free(agenda->symbols);
+    free(agenda->entries);
+    free(agenda->order);
+    free(agenda->first);
+    free(agenda->last);
+    free(agenda->heap);
+}
+
+static bool reserve_agenda(struct agenda *agenda, size_t n, size_t n_ranks)
+{
+    if (!agenda->heap) {
+        agenda->first = malloc(n_ranks * sizeof *agenda->first);
+        agenda->last = malloc(n_ranks * sizeof *agenda->last);
+        agenda->heap = malloc(n_ranks * sizeof *agenda->heap);
+        if (!agenda->first || !agenda->last || !agenda->heap)
+            return false;
+        memset(agenda->first, 0xFF, n_ranks * sizeof *agenda->first);
+    }
+    agenda->n_entries = 0;
+    agenda->free_entry = NO_ENTRY;
+    if (n <= agenda->capacity)
+        return true;
+    free(agenda->symbols);
+    free(agenda->entries);
+    free(agenda->order);
+    agenda->symbols = malloc(n * sizeof *agenda->symbols);
+    agenda->entries = malloc(2 * n * sizeof *agenda->entries);
+    agenda->order = malloc(2 * n * sizeof *agenda->order);
+    agenda->capacity = agenda->symbols && agenda->entries && agenda->order ? n : 0;
+    return agenda->capacity > 0;
+}
+
+static void push_rank(struct agenda *agenda, uint32_t rank)
+{
+    size_t at = agenda->n_heap++;
+    for (; at > 0 && agenda->heap[(at - 1) / 2] > rank; at = (at - 1) / 2)
+        agenda->heap[at] = agenda->heap[(at - 1) / 2];
+    agenda->heap[at] = rank;
+}
+
+static uint32_t pop_rank(struct agenda *agenda)
+{
+    const uint32_t top = agenda->heap[0], moved = agenda->heap[--agenda->n_heap];
+    size_t at = 0;
+    for (size_t child; (child = 2 * at + 1) < agenda->n_heap; at = child) {
+        if (child + 1 < agenda->n_heap && agenda->heap[child + 1] < agenda->heap[child])
             ++child;
-        if (heap[child] >= key)
+        if (agenda->heap[child] >= moved)
             break;
-        heap[at] = heap[child];
+        agenda->heap[at] = agenda->heap[child];
     }
-    heap[at] = key;
+    agenda->heap[at] = moved;
+    return top;
 }
 
-static void sift_up(uint64_t *heap, size_t at)
+// Puts the symbol at the end of the queue of its rank.
+static void enqueue(struct agenda *agenda, uint32_t symbol)
 {
-    const uint64_t key = heap[at];
-    while (at > 0 && heap[(at - 1) / 2] > key) {
-        heap[at] = heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    heap[at] = key;
-}
-
-static enum karat_status reserve_symbols(struct encoder *encoder, size_t n, struct karat_error *err)
-{
-    if (n <= encoder->capacity)
-        return KARAT_OK;
-    free(encoder->symbols);
-    free(encoder->heap);
-    // A merge removes one entry and adds at most two, and there are fewer merges than symbols.
-    encoder->symbols = malloc(n * sizeof *encoder->symbols);
-    encoder->heap = malloc(2 * n * sizeof *encoder->heap);
-    encoder->capacity = encoder->symbols && encoder->heap ? n : 0;
-    if (encoder->capacity == 0)
-        return status_fail(err, KARAT_ERR_MEMORY, "no memory to tokenize %zu characters without a break", n);
-    return KARAT_OK;
-}
-
-static void rank_symbol(const struct encoder *encoder, uint32_t at, size_t *n_heap)
-{
-    struct symbol *symbol = &encoder->symbols[at];
-    symbol->rank = symbol->next == NO_SYMBOL
-                       ? NO_RANK
-                       : find_rank(encoder->tokenizer, symbol->id, encoder->symbols[symbol->next].id);
-    if (symbol->rank == NO_RANK)
+    const uint32_t rank = agenda->symbols[symbol].rank;
+    if (rank == NO_RANK)
         return;
-    encoder->heap[*n_heap] = (uint64_t)symbol->rank << 32 | at;
-    sift_up(encoder->heap, (*n_heap)++);
+    uint32_t entry = agenda->free_entry;
+    if (entry == NO_ENTRY)
+        entry = agenda->n_entries++;
+    else
+        agenda->free_entry = agenda->entries[entry].next;
+    agenda->entries[entry] = (struct entry){ symbol, NO_ENTRY };
+    if (agenda->first[rank] == NO_ENTRY) {
+        agenda->first[rank] = entry;
+        push_rank(agenda, rank);
+    } else {
+        agenda->entries[agenda->last[rank]].next = entry;
+    }
+    agenda->last[rank] = entry;
 }
 
+// Empties the queue of the rank into order[0..n) and returns n. Frees its entries.
+static size_t take_queue(struct agenda *agenda, uint32_t rank)
+{
+    size_t n = 0;
+    for (uint32_t entry = agenda->first[rank]; entry != NO_ENTRY; entry = agenda->entries[entry].next)
+        agenda->order[n++] = agenda->entries[entry].symbol;
+    agenda->entries[agenda->last[rank]].next = agenda->free_entry;
+    agenda->free_entry = agenda->first[rank];
+    agenda->first[rank] = NO_ENTRY;
+    return n;
+}
+
+static size_t run_length(const uint32_t *values, size_t n)
+{
+    size_t length = n > 0;
+    while (length < n && values[length - 1] <= values[length])
+        ++length;
+    return length;
+}
+
+// Sorts order[0..n) by merging neighbouring ascending runs, until one is left. Mostly there is only one to begin with:
+// each pass over the text adds to a queue from left to right.
+static void sort_order(struct agenda *agenda, size_t n)
+{
+    uint32_t *from = agenda->order, *spare = agenda->order + agenda->capacity;
+    while (run_length(from, n) < n) {
+        for (size_t at = 0; at < n;) {
+            const size_t middle = at + run_length(from + at, n - at),
+                         end = middle + run_length(from + middle, n - middle);
+            for (size_t i = at, j = middle; at < end; ++at)
+                spare[at] = j == end || (i < middle && from[i] <= from[j]) ? from[i++] : from[j++];
+        }
+        memcpy(from, spare, n * sizeof *from);
+    }
+}
+
+static void rank_symbol(const struct tokenizer *tokenizer, struct symbol *symbols, uint32_t at)
+{
+    struct symbol *symbol = &symbols[at];
+    symbol->rank = symbol->next == NO_SYMBOL ? NO_RANK : find_rank(tokenizer, symbol->id, symbols[symbol->next].id);
+}
+
+// Joins the symbol with the next one.
+static void join(const struct tokenizer *tokenizer, struct symbol *symbols, uint32_t at)
+{
+    struct symbol *left = &symbols[at], *right = &symbols[left->next];
+    left->id = tokenizer->results[left->rank];
+    left->next = right->next;
+    right->rank = NO_RANK;
+    if (left->next != NO_SYMBOL)
+        symbols[left->next].previous = at;
+    rank_symbol(tokenizer, symbols, at);
+    if (left->previous != NO_SYMBOL)
+        rank_symbol(tokenizer, symbols, left->previous);
+}
+
+// Joins the symbol with the next one, and then all that must come before any other pair of this rank further right:
+// only the pairs that the new symbol forms can. Queues what it forms in the end.
+static void join_around(const struct tokenizer *tokenizer, struct agenda *agenda, uint32_t at, uint32_t rank)
+{
+    struct symbol *symbols = agenda->symbols;
+    for (;;) {
+        join(tokenizer, symbols, at);
+        const uint32_t previous = symbols[at].previous;
+        const uint32_t left_rank = previous == NO_SYMBOL ? NO_RANK : symbols[previous].rank;
+        if (left_rank <= symbols[at].rank && left_rank <= rank)
+            at = previous;
+        else if (symbols[at].rank > rank)
+            break;
+    }
+    if (symbols[at].previous != NO_SYMBOL)
+        enqueue(agenda, symbols[at].previous);
+    enqueue(agenda, at);
+}
+
+// The state of one call. The stretch being read lies at the end of the output and is merged in place.
+struct encoder {
+    const struct tokenizer *tokenizer;
+    struct token_ids *out;
+    size_t stretch;       // where it begins in out->ids
+    struct agenda agenda; // scratch of merge_long()
+};
+
+// Merges ids[0..*n_ids) in time near n log n.
 static enum karat_status merge_long(struct encoder *encoder, uint32_t *ids, size_t *n_ids, struct karat_error *err)
 {
+    const struct tokenizer *tokenizer = encoder->tokenizer;
+    struct agenda *agenda = &encoder->agenda;
     const size_t n = *n_ids;
-    enum karat_status status = reserve_symbols(encoder, n, err);
-    if (status != KARAT_OK)
-        return status;
-    struct symbol *symbols = encoder->symbols;
-    uint64_t *heap = encoder->heap;
-    size_t n_heap = 0;
+    if (!reserve_agenda(agenda, n, tokenizer->n_ranks))
+        return status_fail(err, KARAT_ERR_MEMORY, "no memory to tokenize %zu characters without a break", n);
+    struct symbol *symbols = agenda->symbols;
     for (uint32_t i = 0; i < n; ++i) {
-        const uint32_t rank = i + 1 < n ? find_rank(encoder->tokenizer, ids[i], ids[i + 1]) : NO_RANK;
+        const uint32_t rank = i + 1 < n ? find_rank(tokenizer, ids[i], ids[i + 1]) : NO_RANK;
         symbols[i] = (struct symbol){ ids[i], i > 0 ? i - 1 : NO_SYMBOL, i + 1 < n ? i + 1 : NO_SYMBOL, rank };
-        if (rank != NO_RANK)
-            heap[n_heap++] = (uint64_t)rank << 32 | i;
+        enqueue(agenda, i);
     }
-    for (size_t i = n_heap / 2; i > 0; --i)
-        sift_down(heap, n_heap, i - 1);
-    while (n_heap > 0) {
-        const uint32_t rank = (uint32_t)(heap[0] >> 32), at = (uint32_t)heap[0];
-        heap[0] = heap[--n_heap];
-        if (n_heap > 0)
-            sift_down(heap, n_heap, 0);
-        struct symbol *left = &symbols[at];
-        if (left->rank != rank)
-            continue;
-        struct symbol *right = &symbols[left->next];
-        left->id = encoder->tokenizer->results[rank];
-        left->next = right->next;
-        right->rank = NO_RANK;
-        if (left->next != NO_SYMBOL)
-            symbols[left->next].previous = at;
-        rank_symbol(encoder, at, &n_heap);
-        if (left->previous != NO_SYMBOL)
-            rank_symbol(encoder, left->previous, &n_heap);
+    while (agenda->n_heap > 0) {
+        const uint32_t rank = pop_rank(agenda);
+        const size_t n_order = take_queue(agenda, rank);
+        sort_order(agenda, n_order);
+        for (size_t i = 0; i < n_order; ++i)
+            if (symbols[agenda->order[i]].rank == rank)
+                join_around(tokenizer, agenda, agenda->order[i], rank);
     }
     *n_ids = 0;
     for (uint32_t at = 0; at != NO_SYMBOL; at = symbols[at].next)
@@ -649,19 +763,22 @@ static enum karat_status end_stretch(struct encoder *encoder, struct karat_error
     return status;
 }
 
-static size_t newline_run(struct span text, size_t at)
+// The token that is exactly the run of newlines at `at`, or TOKEN_NONE.
+static uint32_t find_newlines(const struct tokenizer *tokenizer, struct span text, size_t at)
 {
     size_t n = 0;
     while (at + n < text.size_bytes && text.data[at + n] == '\n')
         ++n;
-    return n;
+    return n <= tokenizer->name_bytes_max ? find_plain(tokenizer, span_of(text.data + at, n)) : TOKEN_NONE;
 }
 
-static enum karat_status push_bytes(struct encoder *encoder, struct span bytes, struct karat_error *err)
+static enum karat_status push_bytes(struct encoder *encoder, uint32_t code_point, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    for (size_t i = 0; i < bytes.size_bytes; ++i)
-        TRY(token_ids_push(encoder->out, encoder->tokenizer->byte_ids[bytes.data[i]], err));
+    char bytes[4];
+    const size_t n = utf8_encode(bytes, code_point);
+    for (size_t i = 0; i < n; ++i)
+        TRY(token_ids_push(encoder->out, encoder->tokenizer->byte_ids[(uint8_t)bytes[i]], err));
     encoder->stretch = encoder->out->n_ids;
 cleanup:
     return status;
@@ -677,24 +794,23 @@ static enum karat_status encode_plain(struct encoder *encoder, struct span text,
     for (size_t at = 0; at < text.size_bytes;) {
         uint32_t code_point = 0;
         size_t size = utf8_decode((const char *)text.data + at, text.size_bytes - at, &code_point);
-        struct span name = span_of(text.data + at, size);
-        if (code_point == ' ') {
+        if (code_point == ' ')
             code_point = SPACE_MARK;
-            name = span_text("\xE2\x96\x81");
-        }
         if (encoder->stretch < encoder->out->n_ids && !may_join(tokenizer, previous, code_point))
             TRY(end_stretch(encoder, err));
+        uint32_t id = tokenizer->letters[code_point] - 1; // TOKEN_NONE where there is none
         if (code_point == '\n' && previous != '\n') {
-            const size_t run = newline_run(text, at);
-            if (run <= tokenizer->name_bytes_max && find_plain(tokenizer, span_of(text.data + at, run)) != TOKEN_NONE)
-                name = span_of(text.data + at, size = run);
+            const uint32_t run = find_newlines(tokenizer, text, at);
+            if (run != TOKEN_NONE) {
+                id = run;
+                size = tokenizer->tokens[id].name_size;
+            }
         }
-        const uint32_t id = find_plain(tokenizer, name);
         if (id != TOKEN_NONE) {
             TRY(token_ids_push(encoder->out, id, err));
         } else {
             TRY(end_stretch(encoder, err));
-            TRY(push_bytes(encoder, name, err));
+            TRY(push_bytes(encoder, code_point, err));
         }
         previous = code_point;
         at += size;
@@ -766,8 +882,7 @@ enum karat_status tokenizer_encode(const struct tokenizer *tokenizer, struct spa
 cleanup:
     if (status != KARAT_OK)
         out->n_ids = n_before;
-    free(encoder.symbols);
-    free(encoder.heap);
+    free_agenda(&encoder.agenda);
     return status;
 }
 
