@@ -50,12 +50,20 @@ static double exp_of(double x)
 {
     if (x < -700)
         return 0;
+    // exp(x) = 2^n * exp(r) with |r| <= ln(2) / 2; n is small enough for the exponent of a double.
     const double n = floor(x * 1.4426950408889634 + 0.5);
     const double r = (x - n * 0.69314718036912382) - n * 1.9082149292705877e-10;
-    double sum = 1;
-    for (int i = 13; i > 0; --i)
-        sum = 1 + sum * r / i;
-    return ldexp(sum, (int)n);
+    static const double taylor[] = {
+        1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
+        1.0 / 120,       1.0 / 24,       1.0 / 6,       1.0 / 2,      1.0,         1.0
+    };
+    double sum = 1.0 / 6227020800;
+    for (size_t i = 0; i < COUNT(taylor); ++i)
+        sum = sum * r + taylor[i];
+    const uint64_t bits = (uint64_t)(1023 + (int)n) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return sum * power;
 }
 
 // ---- life
@@ -170,22 +178,6 @@ static float penalise(const struct sampler_options *options, float score, uint32
     return score - (float)count * options->frequency_penalty - options->presence_penalty;
 }
 
-// All tokens that may be sampled, with their scores after the penalties.
-static size_t gather(struct sampler *sampler, const float *logits)
-{
-    const bool penalties = has_penalties(&sampler->options);
-    size_t n = 0;
-    for (uint32_t id = 0; id < sampler->n_vocab; ++id) {
-        float score = logits[id];
-        if (penalties && sampler->counts[id] > 0)
-            score = penalise(&sampler->options, score, sampler->counts[id]);
-        // Not true for a NaN either.
-        if (score > -INFINITY && !sampler->never[id])
-            sampler->candidates[n++] = (struct candidate){ .score = score, .id = id };
-    }
-    return n;
-}
-
 static bool ranks_before(const struct candidate *a, const struct candidate *b)
 {
     return a->score > b->score || (a->score == b->score && a->id < b->id);
@@ -239,6 +231,40 @@ static void select_best(struct candidate *c, size_t n, size_t k)
     }
 }
 
+// The `keep` best tokens that may be sampled, with their scores after the penalties, in no order. Returns how many.
+//
+// The list grows to some multiple of `keep`, then only the best stay, and a score that is not above the worst of them
+// is passed over from then on: it could only be a tie, which the lower id wins.
+static size_t gather(struct sampler *sampler, const float *logits, size_t keep)
+{
+    const bool penalties = has_penalties(&sampler->options);
+    const size_t room = 4 * keep + 64;
+    struct candidate *c = sampler->candidates;
+    float floor_score = -INFINITY;
+    size_t n = 0;
+    for (uint32_t id = 0; id < sampler->n_vocab; ++id) {
+        float score = logits[id];
+        if (penalties && sampler->counts[id] > 0)
+            score = penalise(&sampler->options, score, sampler->counts[id]);
+        // Not true for a NaN either.
+        if (!(score > floor_score) || sampler->never[id])
+            continue;
+        c[n++] = (struct candidate){ .score = score, .id = id };
+        if (n == room && keep < n) {
+            select_best(c, n, keep);
+            n = keep;
+            floor_score = c[0].score;
+            for (size_t i = 1; i < keep; ++i)
+                floor_score = c[i].score < floor_score ? c[i].score : floor_score;
+        }
+    }
+    if (keep < n) {
+        select_best(c, n, keep);
+        n = keep;
+    }
+    return n;
+}
+
 // Moves to the front the fewest best candidates whose weights reach `target`, and returns how many they are; the last
 // of them stands last. All of them when even their sum is less.
 static size_t select_weight(struct candidate *c, size_t n, double target)
@@ -288,29 +314,35 @@ static size_t keep_above(struct candidate *c, size_t n, double weight)
     return kept;
 }
 
+// The candidate at the fraction 0 <= at < 1 of all weights.
+static size_t draw(const struct candidate *c, size_t n, double at)
+{
+    const double target = at * weight_of(c, n);
+    double sum = 0;
+    for (size_t i = 0; i < n; ++i)
+        if ((sum += c[i].weight) > target)
+            return i;
+    return n - 1;
+}
+
 enum karat_status sampler_sample(struct sampler *sampler, const float *logits, uint32_t *id, struct karat_error *err)
 {
     const struct sampler_options *options = &sampler->options;
     struct candidate *c = sampler->candidates;
-    size_t n = gather(sampler, logits);
+    size_t n = gather(sampler, logits, options->temperature == 0 ? 1 : options->top_k);
     if (n == 0)
         return status_fail(err, KARAT_ERR_ARGUMENT,
                            "none of the %u scores can be sampled: each is NaN, minus infinity or ruled out",
                            sampler->n_vocab);
     if (options->temperature == 0) {
-        *id = c[find_best(c, n)].id;
+        *id = c[0].id;
         return KARAT_OK;
-    }
-    if (options->top_k < n) {
-        select_best(c, n, options->top_k);
-        n = options->top_k;
     }
     weigh(c, n, options->temperature);
     if (options->top_p < 1)
         n = select_weight(c, n, (double)options->top_p * weight_of(c, n));
     // A weight that vanished must not come back through the rounding of sums.
     n = keep_above(c, n, options->min_p > 0 ? (double)options->min_p : WEIGHT_MIN);
-    const double target = next_uniform(&sampler->random) * weight_of(c, n);
-    *id = c[select_weight(c, n, target) - 1].id;
+    *id = c[draw(c, n, next_uniform(&sampler->random))].id;
     return KARAT_OK;
 }

@@ -8,7 +8,7 @@
 //   4. softmax of score / temperature
 //   5. top-p: the fewest best tokens whose probabilities reach p stay
 //   6. min-p: tokens with at least min_p times the best probability stay
-//   7. one random number picks a token by its probability, the best ones first
+//   7. one random number picks a token by its probability
 // llama.cpp has the same steps but by default applies the temperature last, so that its top-p and min-p see the
 // probabilities at temperature 1; at that temperature there is no difference. Equal scores rank by id, the lower one
 // first, everywhere.

@@ -752,8 +752,10 @@ static enum karat_status merge_long(struct encoder *encoder, uint32_t *ids, size
 static enum karat_status end_stretch(struct encoder *encoder, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    uint32_t *ids = encoder->out->ids + encoder->stretch;
     size_t n = encoder->out->n_ids - encoder->stretch;
+    if (n == 0)
+        return KARAT_OK;
+    uint32_t *ids = encoder->out->ids + encoder->stretch;
     if (n > SHORT_STRETCH_MAX)
         status = merge_long(encoder, ids, &n, err);
     else if (n > 1)
@@ -772,13 +774,11 @@ static uint32_t find_newlines(const struct tokenizer *tokenizer, struct span tex
     return n <= tokenizer->name_bytes_max ? find_plain(tokenizer, span_of(text.data + at, n)) : TOKEN_NONE;
 }
 
-static enum karat_status push_bytes(struct encoder *encoder, uint32_t code_point, struct karat_error *err)
+static enum karat_status push_bytes(struct encoder *encoder, struct span bytes, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    char bytes[4];
-    const size_t n = utf8_encode(bytes, code_point);
-    for (size_t i = 0; i < n; ++i)
-        TRY(token_ids_push(encoder->out, encoder->tokenizer->byte_ids[(uint8_t)bytes[i]], err));
+    for (size_t i = 0; i < bytes.size_bytes; ++i)
+        TRY(token_ids_push(encoder->out, encoder->tokenizer->byte_ids[bytes.data[i]], err));
     encoder->stretch = encoder->out->n_ids;
 cleanup:
     return status;
@@ -810,7 +810,8 @@ static enum karat_status encode_plain(struct encoder *encoder, struct span text,
             TRY(token_ids_push(encoder->out, id, err));
         } else {
             TRY(end_stretch(encoder, err));
-            TRY(push_bytes(encoder, code_point, err));
+            // A space is a space here: only a token can stand for it by another name.
+            TRY(push_bytes(encoder, span_of(text.data + at, size), err));
         }
         previous = code_point;
         at += size;

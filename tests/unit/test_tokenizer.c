@@ -343,6 +343,17 @@ TEST(a_byte_without_a_token_is_unknown)
     tokenizer_destroy(tokenizer);
 }
 
+TEST(a_space_without_a_token_is_its_byte)
+{
+    static struct vocabulary v;
+    struct tokenizer *tokenizer = NULL;
+    struct karat_error err;
+    begin(&v);
+    REQUIRE_OK(tokenizer_create(&tokenizer, &v.source, &err), err);
+    check_encoding(t, tokenizer, "! ", TOKENIZER_MATCH_NONE, "<0x21>|<0x20>|");
+    tokenizer_destroy(tokenizer);
+}
+
 // ---- merging
 
 // Random tokens over few letters, each with every way of making it that the other tokens allow, in random order: ranks
