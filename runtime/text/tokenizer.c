@@ -11,7 +11,8 @@
 #include "base/utf8.h"
 
 #define NO_RANK UINT32_MAX
-#define CODE_POINTS 0x110000
+#define LETTERS_PER_PAGE 256
+#define LETTER_PAGES (0x110000 / LETTERS_PER_PAGE)
 #define BYTE_NAME_SIZE 6      // "<0x41>"
 #define SPACE_MARK 0x2581     // stands for a space in names
 #define SPACE_MARK_SIZE 3     // bytes of it
@@ -33,13 +34,15 @@ struct tokenizer {
     struct arena arena;
     uint32_t n_tokens, n_ranks;
     struct token *tokens; // [n_tokens]
-    uint32_t *letters;    // [CODE_POINTS] id + 1 of the plain token that is this code point, 0 where there is none
-    uint8_t *bytes;       // all names, and the texts that differ from them
-    uint32_t *names;      // [names_mask + 1] id + 1 by hash of the name, 0 where empty
-    struct merge *merges; // [merges_mask + 1] by hash of the pair
-    uint32_t *results;    // [n_ranks] by rank: the token that the merge makes
-    uint64_t *joints;     // a bit per hash of two code points: some merge joins a text ending in the first
-                          // with one starting with the second. Collisions only make stretches longer.
+    // By code point: id + 1 of the plain token that is just this character, 0 where there is none. A page without any
+    // is NULL.
+    uint32_t *letters[LETTER_PAGES]; // [LETTERS_PER_PAGE]
+    uint8_t *bytes;                  // all names, and the texts that differ from them
+    uint32_t *names;                 // [names_mask + 1] id + 1 by hash of the name, 0 where empty
+    struct merge *merges;            // [merges_mask + 1] by hash of the pair
+    uint32_t *results;               // [n_ranks] by rank: the token that the merge makes
+    uint64_t *joints;                // a bit per hash of two code points: some merge joins a text ending in the first
+                                     // with one starting with the second. Collisions only make stretches longer.
     uint64_t names_mask, merges_mask, joints_mask;
     uint32_t byte_ids[256];      // TOKEN_NONE where missing
     uint32_t *specials;          // [n_specials] ids in order of their names
@@ -106,6 +109,12 @@ static uint32_t find_plain(const struct tokenizer *tokenizer, struct span name)
 {
     const uint32_t id = tokenizer_find(tokenizer, name);
     return id != TOKEN_NONE && is_plain(tokenizer->tokens[id].type) ? id : TOKEN_NONE;
+}
+
+static uint32_t find_letter(const struct tokenizer *tokenizer, uint32_t code_point)
+{
+    const uint32_t *page = tokenizer->letters[code_point / LETTERS_PER_PAGE];
+    return page ? page[code_point % LETTERS_PER_PAGE] - 1 : TOKEN_NONE; // 0 - 1 is TOKEN_NONE, too
 }
 
 static struct merge *find_merge_slot(const struct tokenizer *tokenizer, uint32_t left, uint32_t right)
@@ -292,13 +301,27 @@ cleanup:
     return status;
 }
 
+// Notes the token if its name is a single character; false when memory is out.
+static bool index_letter(struct tokenizer *tokenizer, uint32_t id)
+{
+    const struct span name = tokenizer_name(tokenizer, id);
+    uint32_t code_point = 0;
+    const size_t size = utf8_decode((const char *)name.data, name.size_bytes, &code_point);
+    if (size == 0 || size != name.size_bytes)
+        return true;
+    uint32_t **page = &tokenizer->letters[code_point / LETTERS_PER_PAGE];
+    if (!*page)
+        *page = arena_alloc(&tokenizer->arena, LETTERS_PER_PAGE, sizeof **page);
+    if (*page)
+        (*page)[code_point % LETTERS_PER_PAGE] = is_plain(tokenizer_type(tokenizer, id)) ? id + 1 : 0;
+    return *page != NULL;
+}
+
 static enum karat_status index_names(struct tokenizer *tokenizer, struct karat_error *err)
 {
     tokenizer->names_mask = mask_for(tokenizer->n_tokens);
     tokenizer->names = arena_alloc(&tokenizer->arena, tokenizer->names_mask + 1, sizeof *tokenizer->names);
-    // Only the pages with letters in them take memory.
-    tokenizer->letters = arena_alloc(&tokenizer->arena, CODE_POINTS, sizeof *tokenizer->letters);
-    if (!tokenizer->names || !tokenizer->letters)
+    if (!tokenizer->names)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for the index of %u tokens", tokenizer->n_tokens);
     for (uint32_t id = 0; id < tokenizer->n_tokens; ++id) {
         const struct span name = tokenizer_name(tokenizer, id);
@@ -306,10 +329,8 @@ static enum karat_status index_names(struct tokenizer *tokenizer, struct karat_e
         while (tokenizer->names[at] != 0 && !span_equal(tokenizer_name(tokenizer, tokenizer->names[at] - 1), name))
             at = (at + 1) & tokenizer->names_mask;
         tokenizer->names[at] = id + 1;
-        uint32_t code_point = 0;
-        const size_t size = utf8_decode((const char *)name.data, name.size_bytes, &code_point);
-        if (size > 0 && size == name.size_bytes)
-            tokenizer->letters[code_point] = is_plain(tokenizer->tokens[id].type) ? id + 1 : 0;
+        if (!index_letter(tokenizer, id))
+            return status_fail(err, KARAT_ERR_MEMORY, "no memory for the letters of %u tokens", tokenizer->n_tokens);
     }
     return KARAT_OK;
 }
@@ -798,7 +819,7 @@ static enum karat_status encode_plain(struct encoder *encoder, struct span text,
             code_point = SPACE_MARK;
         if (encoder->stretch < encoder->out->n_ids && !may_join(tokenizer, previous, code_point))
             TRY(end_stretch(encoder, err));
-        uint32_t id = tokenizer->letters[code_point] - 1; // TOKEN_NONE where there is none
+        uint32_t id = find_letter(tokenizer, code_point);
         if (code_point == '\n' && previous != '\n') {
             const uint32_t run = find_newlines(tokenizer, text, at);
             if (run != TOKEN_NONE) {

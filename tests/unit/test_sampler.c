@@ -294,7 +294,7 @@ TEST(a_full_vocabulary_is_cut_where_sorting_would_cut_it)
     for (size_t i = 0; i < COUNT(cases); ++i) {
         struct sampler *sampler = start(t, REAL_VOCABULARY, &cases[i].options);
         float lowest = INFINITY;
-        const int n_draws = 200;
+        const int n_draws = 40;
         t->row = cases[i].name;
         const uint64_t begin = clock_ns();
         for (int draw = 0; draw < n_draws; ++draw)
