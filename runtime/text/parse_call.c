@@ -292,7 +292,7 @@ enum karat_status parse_call_read(struct parse_call *out, struct arena *arena, s
     for (unsigned attempt = 0; status == KARAT_OK && out->reason && attempt < ATTEMPTS_MAX; ++attempt) {
         struct parse_call again;
         text_clear(&repaired);
-        if (!is_text(body) || !parse_repair(&repaired, body, tools, attempt))
+        if (body.size_bytes == 0 || !is_text(body) || !parse_repair(&repaired, body, tools, attempt))
             break;
         // The result points into the body, so the repaired one must live as long.
         const char *copy = repaired.failed ? NULL : arena_text(arena, repaired.data, repaired.size_bytes);

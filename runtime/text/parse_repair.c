@@ -39,10 +39,12 @@ static struct span slice(struct span text, size_t from, size_t to)
 
 // ---------------------------------------------------------------------------------------------------- 1
 
-// text[at] is an opening single quote. The closing one is the first that ends the value; SIZE_MAX without one.
+// text[at] is an opening single quote. The closing one is the first that ends the value; SIZE_MAX without one, and then
+// *after is how far there is none.
 static size_t find_single_quote(struct span text, size_t at, size_t *after)
 {
-    for (size_t i = at + 1; i < text.size_bytes && !is_at(text, i, PARSE_DELIMITER); ++i) {
+    size_t i = at + 1;
+    for (; i < text.size_bytes && !is_at(text, i, PARSE_DELIMITER); ++i) {
         if (text.data[i] != '\'')
             continue;
         *after = i + 1 + is_at(text, i + 1, PARSE_DELIMITER);
@@ -50,21 +52,26 @@ static size_t find_single_quote(struct span text, size_t at, size_t *after)
         if (next == text.size_bytes || strchr(",}]", text.data[next]))
             return i;
     }
+    *after = i;
     return SIZE_MAX;
 }
 
 static bool requote(struct text *out, struct span text)
 {
     bool changed = false, quoted = false;
-    size_t copied = 0;
+    size_t copied = 0, hopeless = 0;
     for (size_t i = 0; i < text.size_bytes; ++i) {
         if (is_at(text, i, PARSE_DELIMITER))
             quoted = !quoted;
         const size_t start = !quoted && text.data[i] == ':' ? skip_space(text, i + 1) : i;
         size_t after = 0;
-        const size_t end = start > i && is_at(text, start, '\'') ? find_single_quote(text, start, &after) : SIZE_MAX;
-        if (end == SIZE_MAX)
+        if (start == i || start < hopeless || !is_at(text, start, '\''))
             continue;
+        const size_t end = find_single_quote(text, start, &after);
+        if (end == SIZE_MAX) {
+            hopeless = after;
+            continue;
+        }
         text_append_span(out, slice(text, copied, start));
         text_append_char(out, PARSE_DELIMITER);
         text_append_span(out, slice(text, start + 1, end));

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "test.h"
 #include "text/chat.h"
 
@@ -390,6 +391,32 @@ TEST(endless_calls_and_endless_whitespace_are_bounded)
     CHECK_TEXT(or_empty(&reply.calls), "");
     parser_destroy(parser);
     free_reply(&reply);
+}
+
+TEST(hostile_calls_are_refused_in_reasonable_time)
+{
+    static const char *const fillers[] = { "a:'b", "s:{s:1,", "s:[", "s:\"", "s:x,s:", ",", "}", "'", "<|\"|>" };
+    struct arena arena = { 0 };
+    struct karat_error err = { 0 };
+    struct json *tools = NULL;
+    const char *document = "[{\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{\"s\":{\"type\":"
+                           "\"string\"}}}}}]";
+    REQUIRE_OK(json_parse(&tools, &arena, span_text(document), NULL, &err), err);
+    for (size_t i = 0; i < COUNT(fillers); ++i) {
+        struct text raw = { 0 };
+        t->row = fillers[i];
+        text_append_string(&raw, "<|tool_call>call:f{");
+        while (raw.size_bytes < 500000)
+            text_append_string(&raw, fillers[i]);
+        const uint64_t start_ns = clock_ns();
+        struct reply reply = read_reply(t, text_span(&raw), false, tools, 0, NULL);
+        const double seconds = (double)(clock_ns() - start_ns) * 1e-9;
+        // Squares of the length would take minutes.
+        test_check(t, seconds < 20, __FILE__, __LINE__, "%.1f s", seconds);
+        free_reply(&reply);
+        text_free(&raw);
+    }
+    arena_free(&arena);
 }
 
 // ---------------------------------------------------------------------------------------------------- round trip
