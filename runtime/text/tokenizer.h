@@ -44,7 +44,7 @@ struct tokenizer_source {
 
 struct tokenizer;
 
-// Checks the vocabulary and builds the tokenizer (about 0.3 s for 262,144 tokens with 514,906 merges).
+// Checks the vocabulary and builds the tokenizer (about half a second for 262,144 tokens with 514,906 merges).
 //
 // Of several tokens with the same text the last one is meant, of several equal merges the first one. bos, eos
 // and the tokens that end a turn ("<eos>", "<turn|>", "<|tool_response>") count as control tokens whatever the file
@@ -82,8 +82,9 @@ enum tokenizer_match {
 //
 // Errors  KARAT_ERR_ARGUMENT   text is not valid UTF-8, or 4 GiB or longer
 //         KARAT_ERR_MEMORY     *out holds what it held before, after either error
-// Cost    n log n in the longest stretch that merges could join, which is a word in ordinary text; 10 MB of text take
-//         about a second, 10 MB of one letter two; 32 bytes of scratch per character of that stretch
+// Cost    near-linear: 10 MB take about a second of one core, whatever they are. Scratch only for stretches of more
+// than
+//         256 characters that merges might join (ordinary words never are): 40 bytes a character, 12 bytes a merge
 enum karat_status tokenizer_encode(const struct tokenizer *tokenizer, struct span text, enum tokenizer_match match,
                                    struct token_ids *out, struct karat_error *err);
 
