@@ -120,6 +120,14 @@ make_glslang() {
     "$deps/bin/spirv-val" --version
 }
 
+# Debian 13's validation layer, for its checks on the GPU.
+make_layers() {
+    prefix "$deps/layers" trixie vulkan-validationlayers libc6 libstdc++6 libgcc-s1
+    local library=libVkLayer_khronos_validation.so
+    sed -i "s#\"library_path\": *\"[^\"]*\"#\"library_path\": \"../../../lib/$(uname -m)-linux-gnu/$library\"#" \
+        "$deps/layers/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json"
+}
+
 # A locale that writes 1,5: numbers in files must not follow it.
 make_locale() {
     mkdir -p "$deps/locale"
@@ -191,6 +199,7 @@ install "$(tr ' ' '\n' <<<"$wanted" | sort -u | tr '\n' ' ')"
 
 optional glslang make_glslang || install "$(missing glslang-tools)"
 if [ $what = tests ]; then
+    optional layers make_layers || true
     optional locale make_locale || true
     optional swiftshader make_swiftshader || true
     optional nvk make_nvk || true

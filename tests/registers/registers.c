@@ -1,10 +1,9 @@
 // registers.c -- what a driver's compiler makes of our kernels: registers, spills, scratch, occupancy.
 //
-// Reads lines "kernel variant file.spv [value of constant 0] [1] ..." from standard input, compiles each for the first
-// Vulkan device, runs nothing, and prints one line per compiled program:
-//   kernel variant subgroup registers spills scratch_bytes shared_bytes occupancy instructions
-// A number the driver does not tell is "-". The first line is "device NAME, DRIVER". Exit 77: no device that reports.
-#define VOLK_IMPLEMENTATION
+// Compiles every kernel, with every set of specialisation values that the ops use on the first Vulkan device, runs
+// nothing, and prints one line per compiled program:
+//   kernel values subgroup registers spills scratch_bytes shared_bytes occupancy instructions
+// A number the driver does not tell is "-". The first line is "device NAME DRIVER". Exit 77: no device that reports.
 #include <volk.h>
 
 #include <stdbool.h>
@@ -12,9 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define BINDINGS_MAX 64
-#define SPEC_MAX 32
+#include "gpu/gpu.h"
+#include "ops/kernels.h"
 
 #ifndef VK_KHR_cooperative_matrix // Debian 12's headers are older than the extension
 #define VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME "VK_KHR_cooperative_matrix"
@@ -30,13 +28,9 @@ struct device {
     VkPhysicalDevice physical;
     VkDevice handle;
     bool coopmat;
-};
-
-struct module {
-    uint32_t *code;
-    size_t n_words;
-    uint32_t bindings; // bit i: binding i of set 0 is used
-    bool coopmat;
+    struct gpu_snapshot seen;
+    struct gpu_plan plan;
+    unsigned n_failed;
 };
 
 enum column { REGISTERS, SPILLS, SCRATCH, SHARED, OCCUPANCY, INSTRUCTIONS, N_COLUMNS };
@@ -122,47 +116,18 @@ static bool create_device(struct device *device)
     return vkCreateDevice(device->physical, &info, NULL, &device->handle) == VK_SUCCESS;
 }
 
-static bool read_module(struct module *module, const char *path)
+static VkPipelineLayout create_layout(VkDevice device, const struct gpu_kernel_desc *desc, VkDescriptorSetLayout *set)
 {
-    *module = (struct module){ 0 };
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return false;
-    const size_t limit = 4u << 20;
-    module->code = malloc(limit);
-    if (module->code)
-        module->n_words = fread(module->code, 1, limit, file) / 4;
-    fclose(file);
-    if (module->n_words < 5 || module->code[0] != 0x07230203)
-        return false;
-    // Set 0 alone is used, and all of its bindings are storage buffers: the numbers are enough for a layout.
-    for (size_t at = 5; at < module->n_words;) {
-        const uint32_t *word = module->code + at, length = word[0] >> 16, op = word[0] & 0xFFFF;
-        if (length == 0 || at + length > module->n_words)
-            return false;
-        if (op == 17 && word[1] == 6022) // OpCapability CooperativeMatrixKHR
-            module->coopmat = true;
-        if (op == 71 && word[2] == 33 && word[3] < 32) // OpDecorate x Binding n
-            module->bindings |= 1u << word[3];
-        at += length;
-    }
-    return true;
-}
-
-static VkPipelineLayout create_layout(VkDevice device, uint32_t bindings, VkDescriptorSetLayout *set)
-{
-    VkDescriptorSetLayoutBinding list[32];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < 32; ++i)
-        if (bindings >> i & 1)
-            list[n++] = (VkDescriptorSetLayoutBinding){ .binding = i,
-                                                        .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                                        .descriptorCount = 1,
-                                                        .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT };
+    VkDescriptorSetLayoutBinding bindings[GPU_BUFFERS_MAX];
+    for (uint32_t i = 0; i < desc->n_buffers; ++i)
+        bindings[i] = (VkDescriptorSetLayoutBinding){ .binding = i,
+                                                      .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                                      .descriptorCount = 1,
+                                                      .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT };
     const VkDescriptorSetLayoutCreateInfo set_info = { .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-                                                       .bindingCount = n,
-                                                       .pBindings = list };
-    const VkPushConstantRange push = { .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = 128 };
+                                                       .bindingCount = desc->n_buffers,
+                                                       .pBindings = bindings };
+    const VkPushConstantRange push = { .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = GPU_PARAMS_MAX };
     VkPipelineLayoutCreateInfo info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
                                         .setLayoutCount = 1,
                                         .pSetLayouts = set,
@@ -174,26 +139,34 @@ static VkPipelineLayout create_layout(VkDevice device, uint32_t bindings, VkDesc
     return layout;
 }
 
-static VkPipeline create_pipeline(VkDevice device, VkPipelineLayout layout, const struct module *module,
-                                  const uint32_t *spec, uint32_t n_spec)
+// As runtime/gpu/kernel.c makes it, except that the driver is asked to keep its statistics.
+static VkPipeline create_pipeline(const struct device *device, VkPipelineLayout layout,
+                                  const struct gpu_kernel_desc *desc, const uint32_t *spec)
 {
     const VkShaderModuleCreateInfo module_info = { .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                                   .codeSize = module->n_words * 4,
-                                                   .pCode = module->code };
+                                                   .codeSize = desc->code_bytes,
+                                                   .pCode = desc->code };
     VkShaderModule shader;
-    if (vkCreateShaderModule(device, &module_info, NULL, &shader) != VK_SUCCESS)
+    if (vkCreateShaderModule(device->handle, &module_info, NULL, &shader) != VK_SUCCESS)
         return VK_NULL_HANDLE;
-    VkSpecializationMapEntry entries[SPEC_MAX];
-    for (uint32_t i = 0; i < n_spec; ++i)
+    VkSpecializationMapEntry entries[GPU_SPEC_MAX];
+    for (uint32_t i = 0; i < desc->n_spec; ++i)
         entries[i] = (VkSpecializationMapEntry){ .constantID = i, .offset = 4 * i, .size = 4 };
     const VkSpecializationInfo special = {
-        .mapEntryCount = n_spec, .pMapEntries = entries, .dataSize = 4 * n_spec, .pData = spec
+        .mapEntryCount = desc->n_spec, .pMapEntries = entries, .dataSize = 4 * desc->n_spec, .pData = spec
     };
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = device->plan.subgroup_size,
+    };
+    const bool set_size = desc->full_subgroups && device->seen.subgroup_size_control;
+    const bool set_full = desc->full_subgroups && device->seen.full_subgroups;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR,
         .stage = { .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                   .flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT,
+                   .pNext = set_size ? &size : NULL,
+                   .flags = set_full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0u,
                    .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                    .module = shader,
                    .pName = "main",
@@ -201,8 +174,8 @@ static VkPipeline create_pipeline(VkDevice device, VkPipelineLayout layout, cons
         .layout = layout,
     };
     VkPipeline pipeline = VK_NULL_HANDLE;
-    vkCreateComputePipelines(device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline);
-    vkDestroyShaderModule(device, shader, NULL);
+    vkCreateComputePipelines(device->handle, VK_NULL_HANDLE, 1, &info, NULL, &pipeline);
+    vkDestroyShaderModule(device->handle, shader, NULL);
     return pipeline;
 }
 
@@ -249,56 +222,56 @@ static void print_executable(VkDevice device, VkPipeline pipeline, uint32_t inde
     printf("\n");
 }
 
-// One line of the list.
-static bool compile(const struct device *device, char *line)
+static void print_programs(VkDevice device, VkPipeline pipeline, const char *kernel, const char *values)
 {
-    const char *kernel = strtok(line, " \t\n"), *variant = strtok(NULL, " \t\n"), *path = strtok(NULL, " \t\n");
-    if (!path)
-        return true;
-    uint32_t spec[SPEC_MAX], n_spec = 0;
-    for (char *word; n_spec < SPEC_MAX && (word = strtok(NULL, " \t\n"));)
-        spec[n_spec++] = (uint32_t)strtoul(word, NULL, 0);
-    struct module module;
-    if (!read_module(&module, path)) {
-        fprintf(stderr, "%s: not SPIR-V\n", path);
-        free(module.code);
-        return false;
+    const VkPipelineInfoKHR info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = pipeline };
+    VkPipelineExecutablePropertiesKHR programs[8];
+    uint32_t n = COUNT(programs);
+    for (uint32_t i = 0; i < n; ++i)
+        programs[i] =
+            (VkPipelineExecutablePropertiesKHR){ .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR };
+    vkGetPipelineExecutablePropertiesKHR(device, &info, &n, programs);
+    for (uint32_t i = 0; i < n; ++i) {
+        printf("%s\t%s\t", kernel, values);
+        print_executable(device, pipeline, i, programs[i].subgroupSize);
     }
-    bool done = true;
+}
+
+// A kernel_visit_fn.
+static bool compile(void *user, enum kernel kernel, const uint32_t *spec)
+{
+    struct device *device = user;
+    const struct gpu_kernel_desc *desc = &kernels[kernel];
+    if (!desc->code)
+        return true;
+    char values[16 * GPU_SPEC_MAX] = "-";
+    for (uint32_t i = 0, used = 0; i < desc->n_spec; ++i)
+        used += (uint32_t)snprintf(values + used, sizeof values - used, "%s%u", i > 0 ? "," : "", spec[i]);
     // Unbuffered, so that the last line names the kernel if the driver's compiler dies on it.
-    fprintf(stderr, "%s %s\n", kernel, variant);
-    if (module.coopmat && !device->coopmat) {
-        free(module.code);
-        return true;
-    }
+    fprintf(stderr, "%s %s\n", desc->name, values);
     VkDescriptorSetLayout set = VK_NULL_HANDLE;
-    const VkPipelineLayout layout = create_layout(device->handle, module.bindings, &set);
-    const VkPipeline pipeline = create_pipeline(device->handle, layout, &module, spec, n_spec);
-    if (!pipeline) {
-        fprintf(stderr, "%s %s: does not compile\n", kernel, variant);
-        done = false;
+    const VkPipelineLayout layout = create_layout(device->handle, desc, &set);
+    const VkPipeline pipeline = create_pipeline(device, layout, desc, spec);
+    if (pipeline) {
+        print_programs(device->handle, pipeline, desc->name, values);
     } else {
-        const VkPipelineInfoKHR info = { .sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = pipeline };
-        VkPipelineExecutablePropertiesKHR programs[8];
-        uint32_t n = COUNT(programs);
-        for (uint32_t i = 0; i < n; ++i)
-            programs[i] =
-                (VkPipelineExecutablePropertiesKHR){ .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR };
-        vkGetPipelineExecutablePropertiesKHR(device->handle, &info, &n, programs);
-        for (uint32_t i = 0; i < n; ++i) {
-            printf("%s\t%s\t", kernel, variant);
-            print_executable(device->handle, pipeline, i, programs[i].subgroupSize);
-        }
-        vkDestroyPipeline(device->handle, pipeline, NULL);
+        fprintf(stderr, "%s %s: does not compile\n", desc->name, values);
+        ++device->n_failed;
     }
+    vkDestroyPipeline(device->handle, pipeline, NULL);
     vkDestroyPipelineLayout(device->handle, layout, NULL);
     vkDestroyDescriptorSetLayout(device->handle, set, NULL);
-    free(module.code);
-    return done;
+    return true;
 }
 
 int main(void)
 {
+    static struct device device;
+    struct karat_error err;
+    size_t n_seen;
+    if (gpu_snapshot_all(&device.seen, 1, &n_seen, &err) != KARAT_OK ||
+        gpu_plan_make(&device.plan, &device.seen, 0, &err) != KARAT_OK)
+        return skip(err.text);
     if (volkInitialize() != VK_SUCCESS)
         return skip("no Vulkan loader");
     const VkApplicationInfo application = { .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
@@ -310,10 +283,7 @@ int main(void)
         return skip("no Vulkan driver");
     volkLoadInstance(instance);
     uint32_t n = 1;
-    struct device device = { 0 };
     vkEnumeratePhysicalDevices(instance, &n, &device.physical);
-    if (n == 0)
-        return skip("no Vulkan device");
     if (!has_extension(device.physical, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME))
         return skip("the driver reports no statistics");
     device.coopmat = has_extension(device.physical, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
@@ -327,11 +297,11 @@ int main(void)
     vkGetPhysicalDeviceProperties2(device.physical, &properties);
     printf("device\t%s\t%s\n", properties.properties.deviceName, driver.driverInfo);
 
-    int failures = 0;
-    char line[4096];
-    while (fgets(line, sizeof line, stdin))
-        failures += !compile(&device, line);
+    const struct gpu_plan *plan = &device.plan;
+    (void)(kernel_list_linear(plan, compile, &device) && kernel_list_norm(plan, compile, &device) &&
+           kernel_list_rope(plan, compile, &device) && kernel_list_attention(plan, compile, &device) &&
+           kernel_list_moe(plan, compile, &device) && kernel_list_scores(plan, compile, &device));
     vkDestroyDevice(device.handle, NULL);
     vkDestroyInstance(instance, NULL);
-    return failures > 0;
+    return device.n_failed > 0;
 }
