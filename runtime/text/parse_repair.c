@@ -11,6 +11,9 @@
 
 #define KEY_BYTES_MAX 256
 
+// A call with more members than this is not walked through: each may be read anew from deep inside the one before.
+#define MEMBERS_MAX 256
+
 static size_t skip_space(struct span text, size_t at)
 {
     while (at < text.size_bytes && parse_is_space(text.data[at]))
@@ -180,8 +183,8 @@ static bool quote_bare(struct text *out, struct span text, const struct json *to
     size_t at = brace ? (size_t)(brace - text.data) + 1 : 0;
     bool changed = false;
     text_append_span(out, slice(text, 0, at));
-    while (json_is(properties, JSON_OBJECT) && quote_bare_member(out, text, &at, properties, &changed)) {
-        if (!is_at(text, at, ','))
+    for (unsigned i = 0; i < MEMBERS_MAX && json_is(properties, JSON_OBJECT); ++i) {
+        if (!quote_bare_member(out, text, &at, properties, &changed) || !is_at(text, at, ','))
             break;
         text_append_char(out, ',');
         ++at;
