@@ -1,9 +1,9 @@
 #!/bin/bash
 # debian-prefix.sh DIR SUITE PACKAGE... : unpacks packages of another Debian suite into DIR; the system stays as it is.
 #
-# "src:NAME" fetches the upstream archive of a source package instead and leaves it in DIR as NAME.orig.tar.*. The mirror
-# is the one the machine already uses for its own suite, and signatures are checked as always. DIR appears only when
-# everything has arrived, so an interrupted run leaves nothing half done.
+# "src:NAME" fetches the upstream archive of a source package instead and leaves it in DIR as NAME.orig.tar.*. The
+# mirror is the one the machine already uses for its own suite, and signatures are checked as always. DIR appears only
+# when everything has arrived, so an interrupted run leaves nothing half done.
 set -euo pipefail
 [ $# -ge 3 ] || { echo "usage: $0 DIR SUITE PACKAGE..." >&2; exit 2; }
 target=$1 suite=$2

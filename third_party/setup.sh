@@ -5,8 +5,8 @@
 #   tests   everything that .ci/run uses: sanitizers, validation layers, Windows cross-build and Wine, compilers of
 #           AMD, Intel and NVIDIA that run without their hardware
 #
-# Debian's packages go into the system; everything newer than Debian 12 goes into .deps/ in this repository, which may be
-# deleted at any time. A machine that has it all passes in about a second. A part that only widens the tests and cannot
+# Debian's packages go into the system; everything newer than Debian 12 goes into .deps/ in this repository, which may
+# be deleted at any time. A machine that has it all passes in about a second. A part that only widens the tests and cannot
 # be had (another distribution, no network) is reported and left out; the tests that need it then say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,8 @@ what=${1:-quick}
 case $what in quick | tests | make_*) ;; *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;; esac
 
 # Why each is here: third_party/README.md.
-quick_packages="gcc libc6-dev cmake ninja-build python3 xz-utils libvulkan1 libvulkan-dev libvulkan-volk-dev libedit-dev"
+quick_packages="gcc libc6-dev cmake ninja-build python3 xz-utils libvulkan1 libvulkan-dev libvulkan-volk-dev
+    libedit-dev"
 tests_packages="git clang clang-format libclang-rt-14-dev vulkan-validationlayers spirv-tools gcc-mingw-w64-x86-64-win32
     wine wine64 xvfb xauth python3-numpy locales"
 # These have to be newer than Debian 12's own.
@@ -76,7 +77,11 @@ install() {
     began=$(seconds)
     refresh_lists
     # shellcheck disable=SC2086
-    apt_get install -y --no-install-recommends $wanted >"$log" 2>&1 || { tail -20 "$log"; say "apt failed: $wanted"; return 1; }
+    apt_get install -y --no-install-recommends $wanted >"$log" 2>&1 || {
+        tail -20 "$log"
+        say "apt failed: $wanted"
+        return 1
+    }
     say "installed $wanted($(since "$began"))"
 }
 
@@ -138,8 +143,9 @@ make_locale() {
 make_swiftshader() {
     prefix "$deps/chromium" bookworm chromium-common
     mkdir -p "$deps/swiftshader"
-    mv "$deps"/chromium/usr/lib/chromium/libvk_swiftshader.so "$deps"/chromium/usr/lib/chromium/vk_swiftshader_icd.json \
-        "$deps/swiftshader/"
+    for file in libvk_swiftshader.so vk_swiftshader_icd.json; do
+        mv "$deps/chromium/usr/lib/chromium/$file" "$deps/swiftshader/"
+    done
     rm -rf "$deps/chromium"
 }
 
@@ -176,7 +182,7 @@ esac
 
 [ "$(uname -m)" = x86_64 ] || say "this machine is $(uname -m): only x86_64 is tried regularly"
 if ! command -v apt-get >/dev/null; then
-    say "no apt here; install by hand what this list names for Debian 12: $quick_packages glslang-tools, a Vulkan driver"
+    say "no apt here; install by hand what Debian 12 calls" $quick_packages "glslang-tools, and a Vulkan driver"
     exit 0
 fi
 mkdir -p "$deps"
