@@ -81,10 +81,17 @@ static uint64_t part_bytes(uint32_t head_size)
     return (head_size + 2ull) * sizeof(float);
 }
 
+uint64_t attention_scratch_bytes(const struct attention_limits *limits, uint32_t n_tokens, uint32_t n_heads,
+                                 uint32_t head_size)
+{
+    return scratch_rows(limits->cpu, n_tokens, n_heads) * part_bytes(head_size);
+}
+
 uint64_t op_attention_scratch_bytes(const struct gpu_device *device, uint32_t n_tokens, uint32_t n_heads,
                                     uint32_t head_size)
 {
-    return scratch_rows(gpu_device_plan(device)->cpu, n_tokens, n_heads) * part_bytes(head_size);
+    const struct attention_limits limits = attention_limits_of(device);
+    return attention_scratch_bytes(&limits, n_tokens, n_heads, head_size);
 }
 
 // What one call shares among its dispatches.

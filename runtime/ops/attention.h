@@ -25,6 +25,9 @@ struct attention_tiling {
 struct attention_tiling attention_choose(const struct attention_limits *limits, const struct op_attention_shape *shape,
                                          uint32_t n_kv_heads, uint32_t head_size);
 
+uint64_t attention_scratch_bytes(const struct attention_limits *limits, uint32_t n_tokens, uint32_t n_heads,
+                                 uint32_t head_size);
+
 // op_attention() under limits that a test wishes; the op passes the device's.
 void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,
                       struct gpu_view step, struct gpu_view scratch, const struct op_attention_shape *shape,

@@ -1,0 +1,99 @@
+// ops/selftest.c -- every kernel against its twin on the device at hand: the list behind `karat selftest`.
+//
+// The shapes are the real ones of the model and the awkward ones that drivers have been seen to get wrong;
+// tests/kernels goes further.
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ops/check.h"
+
+struct selftest_case {
+    const char *name;
+    check_fn *run;
+    const void *shape;
+    bool large; // left out when quick
+};
+
+#define ROWS(...)              \
+    &(const struct check_rows) \
+    {                          \
+        __VA_ARGS__            \
+    }
+#define HEADS(...)              \
+    &(const struct check_heads) \
+    {                           \
+        __VA_ARGS__             \
+    }
+#define ATTENTION(...)              \
+    &(const struct check_attention) \
+    {                               \
+        __VA_ARGS__                 \
+    }
+#define ROUTE(...)              \
+    &(const struct check_route) \
+    {                           \
+        __VA_ARGS__             \
+    }
+#define JOIN(...)              \
+    &(const struct check_join) \
+    {                          \
+        __VA_ARGS__            \
+    }
+#define TOP_K(...)              \
+    &(const struct check_top_k) \
+    {                           \
+        __VA_ARGS__             \
+    }
+
+// clang-format off
+static const struct selftest_case cases[] = {
+    { "rms_norm: one token", check_rms_norm, ROWS(1, 2816, true), false },
+    { "rms_norm: 512 tokens, no weight", check_rms_norm, ROWS(512, 2816, false), true },
+    { "norm_add: one token", check_norm_add, ROWS(1, 2816, false), false },
+    { "norm_add: 7 tokens, scaled", check_norm_add, ROWS(7, 2816, true), false },
+    { "gelu_mul: one token", check_gelu_mul, ROWS(1, 2112, .scale = 3), false },
+    { "gelu_mul: 4096 pairs", check_gelu_mul, ROWS(4096, 704, .scale = 3), true },
+    { "head_norm: 16 heads of 256", check_head_norm, HEADS(1, 16, 256, 128, 1023), false },
+    { "head_norm: 16 heads of 512, 64 pairs", check_head_norm, HEADS(3, 16, 512, 64, 100000), false },
+    { "cache_store: 8 heads of 256, f16", check_cache_store, HEADS(5, 8, 256, 128, 1022, OP_CACHE_F16, 1028), false },
+    { "cache_store: 2 heads of 512, f32", check_cache_store, HEADS(5, 2, 512, 64, 60, OP_CACHE_F32, 80), false },
+    { "attention: one token, window of 1024", check_attention, ATTENTION(1, 16, 8, 256, 1024, 5000), false },
+    { "attention: one token, 4096 keys", check_attention, ATTENTION(1, 16, 2, 512, 0, 4095), false },
+    { "attention: first token", check_attention, ATTENTION(1, 16, 2, 512, 0, 0), false },
+    { "attention: 64 tokens, window of 1024", check_attention, ATTENTION(64, 16, 8, 256, 1024, 1500), true },
+    { "attention: 64 tokens from the start", check_attention, ATTENTION(64, 16, 2, 512, 0, 0), false },
+    { "attention: f32 cache", check_attention, ATTENTION(2, 16, 2, 512, 0, 300, OP_CACHE_F32), false },
+    { "route: one token", check_route, ROUTE(1, 128, 8), false },
+    { "route: 512 tokens", check_route, ROUTE(512, 128, 8), true },
+    { "route: ties", check_route, ROUTE(33, 128, 8, .ties = true), false },
+    { "moe_join: one token", check_join, JOIN(1, 2816, 8, true), false },
+    { "moe_join: 64 tokens", check_join, JOIN(64, 2816, 8, true), true },
+    { "softcap: the vocabulary", check_softcap, ROWS(1, 262144, .scale = 40), false },
+    { "top_k: argmax of the vocabulary", check_top_k, TOP_K(1, 262144, 1), false },
+    { "top_k: 64 of the vocabulary", check_top_k, TOP_K(1, 262144, 64), true },
+    { "top_k: ties", check_top_k, TOP_K(2, 5000, 40, .ties = true), false },
+};
+// clang-format on
+
+enum karat_status op_selftest(struct gpu_device *device, bool quick, karat_check_fn *on_check, void *user,
+                              uint32_t *n_failed, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    struct check c = { 0 };
+    *n_failed = 0;
+    TRY(check_init(&c, device, err));
+    for (size_t i = 0; i < COUNT(cases); ++i) {
+        if (quick && cases[i].large)
+            continue;
+        TRY(check_run(&c, cases[i].run, cases[i].shape, err));
+        const bool passed = check_passed(&c);
+        *n_failed += !passed;
+        if (on_check)
+            on_check(user,
+                     &(struct karat_check){
+                         .name = cases[i].name, .passed = passed, .error = c.error, .bound = c.bound, .ns = c.ns });
+    }
+cleanup:
+    check_deinit(&c);
+    return status;
+}
