@@ -10,7 +10,7 @@
 
 TEST(decode_sees_what_it_should)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "the first token", check_attention, ATTENTION(1, 16, 8, 256, 1024, 0) },
         { "window just not full", check_attention, ATTENTION(1, 16, 8, 256, 1024, 1022) },
         { "window just full", check_attention, ATTENTION(1, 16, 8, 256, 1024, 1023) },
@@ -32,7 +32,7 @@ TEST(decode_sees_what_it_should)
 
 TEST(prompts_see_what_they_should)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "two tokens", check_attention, ATTENTION(2, 16, 8, 256, 1024, 40) },
         { "three tokens across the window's edge", check_attention, ATTENTION(3, 16, 8, 256, 1024, 1022) },
         { "five tokens, global", check_attention, ATTENTION(5, 16, 2, 512, 0, 1000) },
@@ -48,7 +48,7 @@ TEST(prompts_see_what_they_should)
 
 TEST(every_head_size_and_group_works)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "head size 32", check_attention, ATTENTION(3, 2, 1, 32, 0, 100) },
         { "head size 64", check_attention, ATTENTION(3, 4, 2, 64, 0, 100) },
         { "head size 96", check_attention, ATTENTION(3, 4, 2, 96, 0, 100) },
@@ -65,7 +65,7 @@ TEST(every_head_size_and_group_works)
 
 TEST(a_cache_larger_than_a_binding_is_read_in_windows)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "decode, all slots in use", check_attention, ATTENTION(1, 4, 2, 64, 0, 511, .window_bytes = 1) },
         { "decode, later windows empty", check_attention,
           ATTENTION(1, 4, 2, 64, 0, 70, .n_slots = 512, .window_bytes = 1) },
@@ -82,7 +82,7 @@ TEST(a_cache_larger_than_a_binding_is_read_in_windows)
 // What a GPU gets, run wherever the subgroup is wide enough for a few lanes per key.
 TEST(the_cut_for_a_gpu_agrees_as_well)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "decode, window", check_attention, ATTENTION(1, 16, 8, 256, 1024, 1500, .lanes = 8) },
         { "decode, global", check_attention, ATTENTION(1, 16, 2, 512, 0, 1500, .lanes = 8) },
         { "decode, four lanes", check_attention, ATTENTION(1, 16, 2, 512, 0, 300, .lanes = 4) },

@@ -14,7 +14,7 @@
 
 TEST(tokens_go_to_their_largest_experts)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "decode", check_route, ROUTE(1, 128, 8) },
         { "two tokens", check_route, ROUTE(2, 128, 8) },
         { "eight tokens", check_route, ROUTE(8, 128, 8) },
@@ -35,7 +35,7 @@ TEST(tokens_go_to_their_largest_experts)
 
 TEST(branches_are_joined)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "decode", check_join, JOIN(1, 2816, 8, true) },       { "no scale", check_join, JOIN(2, 2816, 8, false) },
         { "a chunk", check_join, JOIN(100, 2816, 8, true) },    { "a small model", check_join, JOIN(7, 64, 2, true) },
         { "a wide model", check_join, JOIN(2, 5376, 4, true) }, { "one expert", check_join, JOIN(3, 256, 1, true) },

@@ -9,7 +9,7 @@
 
 TEST(rms_norm_agrees_with_its_twin)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "decode", check_rms_norm, ROWS(1, 2816, true) },
         { "two tokens", check_rms_norm, ROWS(2, 2816, true) },
         { "a chunk", check_rms_norm, ROWS(300, 2816, true) },
@@ -27,7 +27,7 @@ TEST(rms_norm_agrees_with_its_twin)
 
 TEST(norm_add_agrees_with_its_twin)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "decode", check_norm_add, ROWS(1, 2816, false) },
         { "decode, scaled", check_norm_add, ROWS(1, 2816, true) },
         { "a chunk", check_norm_add, ROWS(300, 2816, true) },
@@ -39,7 +39,7 @@ TEST(norm_add_agrees_with_its_twin)
 
 TEST(gelu_mul_agrees_with_its_twin)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "dense branch, decode", check_gelu_mul, ROWS(1, 2112, .scale = 2) },
         { "experts, decode", check_gelu_mul, ROWS(8, 704, .scale = 2) },
         { "experts, a chunk", check_gelu_mul, ROWS(2048, 704, .scale = 2) },

@@ -9,7 +9,7 @@
 
 TEST(heads_are_normed_and_turned)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "sliding, first token", check_head_norm, HEADS(1, 16, 256, 128, 0) },
         { "sliding, position 1023", check_head_norm, HEADS(1, 16, 256, 128, 1023) },
         { "sliding, across 511 and 512", check_head_norm, HEADS(4, 16, 256, 128, 510) },
@@ -27,7 +27,7 @@ TEST(heads_are_normed_and_turned)
 
 TEST(keys_and_values_go_into_their_slots)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "decode", check_cache_store, HEADS(1, 8, 256, 128, 0, OP_CACHE_F16, 64) },
         { "ring comes round", check_cache_store, HEADS(6, 8, 256, 128, 1022, OP_CACHE_F16, 1026) },
         { "ring at 100000", check_cache_store, HEADS(6, 8, 256, 128, 100000, OP_CACHE_F16, 1029) },

@@ -14,7 +14,7 @@
 
 TEST(scores_are_capped_softly)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "the vocabulary", check_softcap, ROWS(1, 262144, .scale = 20) },
         { "far beyond the cap", check_softcap, ROWS(1, 5000, .scale = 1e4) },
         { "one score", check_softcap, ROWS(1, 1, .scale = 20) },
@@ -25,7 +25,7 @@ TEST(scores_are_capped_softly)
 
 TEST(the_largest_scores_come_first)
 {
-    static const struct kernel_row rows[] = {
+    const struct kernel_row rows[] = {
         { "argmax of the vocabulary", check_top_k, TOP_K(1, 262144, 1) },
         { "64 of the vocabulary", check_top_k, TOP_K(1, 262144, 64) },
         { "three rows of the vocabulary", check_top_k, TOP_K(3, 262144, 4) },
