@@ -41,6 +41,7 @@ layout(push_constant) uniform Params { attention_params p; };
 const uint KEY_STEP = gl_WorkGroupSize.x / LANES;
 const uint TILE = KEY_STEP * KEYS_EACH;
 const uint TWOS = HEAD_SIZE / 2; // pairs of columns
+const uint VALUES_AT_ONCE = LANES > 1 ? 4 : 1; // loads in flight, at the price of a longer program
 const uint UNITS = (TWOS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
 
 const float NO_SCORE = -1e30; // a key that a row does not see; finite, so that differences of two are
@@ -189,17 +190,20 @@ void main()
         [[unroll]] for (uint r = 0; r < ROWS; ++r)
             [[unroll]] for (uint u = 0; u < UNITS; ++u)
                 sums[r * UNITS + u] *= factor[turn + r];
-        [[dont_unroll]] for (uint t = 0; t < n_keys; t += 4) {
-            [[unroll]] for (uint k = 0; k < 4; ++k) {
+        [[dont_unroll]] for (uint t = 0; t < n_keys; t += VALUES_AT_ONCE) {
+            [[unroll]] for (uint k = 0; k < VALUES_AT_ONCE; ++k) {
                 bool known; // beyond the tile the weight is zero, and the last key stands in
                 const uint slot = find_slot(first_key + min(t + k, n_keys - 1), known);
                 const uint at = (slot * p.n_kv_heads + kv_head) * TWOS;
+                float weight[ROWS];
+                [[unroll]] for (uint r = 0; r < ROWS; ++r)
+                    weight[r] = weights[(turn + r) * TILE + t + k];
                 [[unroll]] for (uint u = 0; u < UNITS; ++u) {
                     vec2 value = load_value(at + min(index + u * WG_SIZE, TWOS - 1));
                     if (WINDOWED && !known)
                         value = vec2(0.0); // the slot that stands in may never have been written
                     [[unroll]] for (uint r = 0; r < ROWS; ++r)
-                        sums[r * UNITS + u] += weights[(turn + r) * TILE + t + k] * value;
+                        sums[r * UNITS + u] += weight[r] * value;
                 }
             }
         }

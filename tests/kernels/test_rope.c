@@ -52,7 +52,8 @@ TEST(half_precision_is_rounded_to_even)
     CHECK_UINT(check_f16(65520), 0x7C00);
     CHECK_UINT(check_f16(0x1p-24f), 1);
     CHECK_UINT(check_f16(0x1p-14f), 0x0400);
-    CHECK_UINT(check_f16(0x1.ffcp-15f), 0x0400 - 1 + 1 - (0x1.ffcp-15f < 0x1.ffep-15f));
+    CHECK_UINT(check_f16(0x1.ff8p-15f), 0x03FF);
+    CHECK_UINT(check_f16(0x1.ffcp-15f), 0x0400);
     CHECK_UINT(check_f16(1 + 0x1p-11f), 0x3C00);
     CHECK_UINT(check_f16(1 + 0x3p-11f), 0x3C02);
     CHECK_UINT(check_f16(0x1.fffp0f), 0x4000);

@@ -15,7 +15,6 @@ static void look(void *user, const struct karat_check *check)
     t->row = check->name;
     test_check(t, check->passed, __FILE__, __LINE__, "error %.3g, allowed %.3g", check->error, check->bound);
     t->row = NULL;
-    CHECK(check->bound > 0);
 }
 
 TEST(selftest_passes_on_this_device)
