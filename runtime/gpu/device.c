@@ -1,4 +1,5 @@
 // gpu/device.c -- the logical device, made as the plan says.
+#include "gpu/hooks.h"
 #include "gpu/internal.h"
 
 #include <stdlib.h>
@@ -228,4 +229,9 @@ const struct gpu_snapshot *gpu_device_snapshot(const struct gpu_device *device)
 const struct gpu_plan *gpu_device_plan(const struct gpu_device *device)
 {
     return &device->plan;
+}
+
+void gpu_device_lose(struct gpu_device *device)
+{
+    atomic_store(&device->lost, true);
 }

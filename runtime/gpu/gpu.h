@@ -83,6 +83,7 @@ struct gpu_plan {
     bool cpu;               // a software device: few fat workgroups, one lane per row
     uint32_t subgroup_size; // the size kernels are compiled for, where the device lets us choose
     uint32_t queue_family;
+    uint32_t heap;                 // where GPU_MEMORY_DEVICE lives, and what the budget counts
     bool unified;                  // device memory is host memory: write weights in place, no staging
     uint64_t budget_bytes;         // device memory we allow ourselves
     uint64_t max_allocation_bytes; // one VkDeviceMemory; never above 1 GiB
@@ -176,7 +177,8 @@ enum karat_status gpu_upload_finish(struct gpu_upload *upload, struct karat_erro
 #define GPU_PARAMS_MAX 128
 
 // One row of the kernel table. The SPIR-V is reflected and compared with the row; which bindings a kernel reads and
-// writes comes from its readonly/writeonly declarations.
+// writes comes from its readonly/writeonly declarations. Name and code outlive the device: pipelines are found again by
+// the code's address. A kernel never looks at gl_NumWorkGroups, because a slice of a grid sees its own size there.
 struct gpu_kernel_desc {
     const char *name;
     const uint32_t *code;
@@ -200,6 +202,7 @@ struct gpu_kernel;
 enum karat_status gpu_kernel_get(const struct gpu_kernel **out, struct gpu_device *device,
                                  const struct gpu_kernel_desc *desc, const uint32_t *spec, struct karat_error *err);
 const char *gpu_kernel_name(const struct gpu_kernel *kernel);
+const struct gpu_kernel_stats *gpu_kernel_stats(const struct gpu_kernel *kernel); // only devices made for timing ask
 
 // What reflection finds in a module; pure, for tests and for the check above.
 struct gpu_reflection {
@@ -227,7 +230,8 @@ struct gpu_dispatch {
     const uint32_t *spec; // n_spec of the desc
     struct gpu_view buffers[GPU_BUFFERS_MAX];
     const void *params; // params_bytes of the desc
-    uint32_t grid[3];   // workgroups; may exceed the device's limits, the recorder slices
+    uint32_t grid[3];   // workgroups, each within the snapshot's max_workgroups (65535 on many devices); long ones are
+                        // sliced. A zero anywhere means nothing to do
     uint64_t work;      // rough cost (multiply-adds or bytes), 0 if small; used to bound submissions
     const char *label;  // static text for reports
 };
@@ -242,12 +246,16 @@ void gpu_record_fail(struct gpu_recorder *recorder, enum karat_status status, co
 // Hands over what was recorded since the last submit. Long work is split into several submissions by measured time,
 // so that none runs longer than about 100 ms; `cancel` (may be NULL) is looked at between them.
 enum karat_status gpu_recorder_submit(struct gpu_recorder *recorder, struct karat_error *err);
-// Waits for all submitted work. Errors  KARAT_ERR_DEVICE_LOST, KARAT_ERR_CANCELLED
+// With a cancel flag at most two submissions are under way; the rest is handed over by later calls, wait included.
+// Waits for all submitted work, after which the host may read what it wrote. Work that was recorded but not submitted
+// stays recorded. Errors  KARAT_ERR_DEVICE_LOST, KARAT_ERR_CANCELLED (what was not yet handed over is dropped)
 enum karat_status gpu_recorder_wait(struct gpu_recorder *recorder, struct karat_error *err);
 
-// A flag another thread may set to 1 to make submit and wait return KARAT_ERR_CANCELLED between submissions.
+// A flag another thread may set to 1 to make submit and wait return KARAT_ERR_CANCELLED between submissions. NULL:
+// none.
 void gpu_recorder_set_cancel(struct gpu_recorder *recorder, const volatile int *cancel);
 
+// Since the last reset. A slice counts as a dispatch; the one barrier that ends each round is not counted.
 struct gpu_counters {
     uint64_t n_dispatches, n_barriers, n_submits, longest_submit_ns;
 };
@@ -259,6 +267,6 @@ struct gpu_label_time {
     uint64_t n, ns;
 };
 size_t gpu_recorder_report(struct gpu_recorder *recorder, struct gpu_label_time *out, size_t capacity);
-void gpu_recorder_reset(struct gpu_recorder *recorder);
+void gpu_recorder_reset(struct gpu_recorder *recorder); // counters and times
 
 #endif

@@ -5,7 +5,8 @@
 
 static bool clash(const struct hazard_range *a, const struct hazard_range *b)
 {
-    return a->begin < b->end && b->begin < a->end && (a->writes || b->writes);
+    const bool empty = a->begin >= a->end || b->begin >= b->end;
+    return !empty && a->begin < b->end && b->begin < a->end && (a->writes || b->writes);
 }
 
 bool hazards_conflict(const struct hazards *hazards, const struct hazard_range *step, size_t n_ranges)

@@ -72,6 +72,7 @@ struct gpu_buffer {
     uint64_t serial;                 // never used twice by one device, unlike a handle
     uint64_t offset, reserved_bytes; // inside the block
     uint64_t size_bytes, address;
+    enum gpu_memory memory;
     uint8_t *map; // NULL when the host cannot reach it
 };
 

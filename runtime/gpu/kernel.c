@@ -1,6 +1,8 @@
 // gpu/kernel.c -- from a kernel row to a checked pipeline. Pipelines are made on first use and live with the device.
+#include "gpu/hooks.h"
 #include "gpu/internal.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "gpu/pipeline_cache.h"
@@ -84,8 +86,8 @@ static bool grow(struct gpu_kernel_table *table)
 
 // ------------------------------------------------------------------------------------------------ checking a row
 
-static enum karat_status check_row(const struct gpu_device *device, const struct gpu_kernel_desc *desc,
-                                   const struct gpu_reflection *found, struct karat_error *err)
+static enum karat_status check_row(const struct gpu_kernel_desc *desc, const struct gpu_reflection *found,
+                                   struct karat_error *err)
 {
     // A C struct may end in padding that the shader's block does not have.
     const bool params_fit =
@@ -101,7 +103,6 @@ static enum karat_status check_row(const struct gpu_device *device, const struct
         return status_fail(err, KARAT_ERR_INTERNAL,
                            "kernel %s: the row says %u specialisation constants, the shader has %u", desc->name,
                            desc->n_spec, found->n_spec);
-    (void)device;
     return KARAT_OK;
 }
 
@@ -114,13 +115,13 @@ static enum karat_status check_local_size(struct gpu_kernel *kernel, const struc
     for (uint32_t d = 0; d < 3; ++d) {
         const uint32_t id = found->local_size_spec[d];
         kernel->local_size[d] = id == UINT32_MAX ? found->local_size[d] : spec[id];
-        n_threads *= kernel->local_size[d];
-        if (n_threads == 0 || n_threads > seen->max_workgroup_invocations)
-            return status_fail(err, KARAT_ERR_UNSUPPORTED,
-                               "kernel %s has workgroups of %u x %u x %u threads, %s takes 1 to %u threads", desc->name,
-                               kernel->local_size[0], kernel->local_size[1], kernel->local_size[2], seen->name,
-                               seen->max_workgroup_invocations);
+        n_threads = kernel->local_size[d] > seen->max_workgroup_invocations ? 0 : n_threads * kernel->local_size[d];
     }
+    if (n_threads == 0 || n_threads > seen->max_workgroup_invocations)
+        return status_fail(err, KARAT_ERR_UNSUPPORTED,
+                           "kernel %s has workgroups of %u x %u x %u threads, %s takes 1 to %u threads", desc->name,
+                           kernel->local_size[0], kernel->local_size[1], kernel->local_size[2], seen->name,
+                           seen->max_workgroup_invocations);
     const uint32_t size = kernel->device->plan.subgroup_size;
     if (desc->full_subgroups && size > 0 && kernel->local_size[0] % size != 0)
         return status_fail(err, KARAT_ERR_INTERNAL,
@@ -197,6 +198,57 @@ static void destroy_pipeline(struct gpu_kernel *kernel)
     kernel->layout = VK_NULL_HANDLE;
 }
 
+// Each driver names its facts as it likes; these words were seen in RADV's, ANV's and NVIDIA's.
+static const struct {
+    const char *name;
+    size_t offset;
+} stat_names[] = {
+    { "VGPRs", offsetof(struct gpu_kernel_stats, registers) },
+    { "Register Count", offsetof(struct gpu_kernel_stats, registers) },
+    { "Max live registers", offsetof(struct gpu_kernel_stats, registers) },
+    { "Spilled VGPRs", offsetof(struct gpu_kernel_stats, spills) },
+    { "Spill count", offsetof(struct gpu_kernel_stats, spills) },
+    { "Scratch size", offsetof(struct gpu_kernel_stats, scratch_bytes) },
+    { "Scratch Memory Size", offsetof(struct gpu_kernel_stats, scratch_bytes) },
+    { "Local Memory Size", offsetof(struct gpu_kernel_stats, scratch_bytes) },
+    { "LDS size", offsetof(struct gpu_kernel_stats, shared_bytes) },
+    { "Workgroup Memory Size", offsetof(struct gpu_kernel_stats, shared_bytes) },
+    { "Shared Memory Size", offsetof(struct gpu_kernel_stats, shared_bytes) },
+};
+
+// Facts are a luxury: whatever goes wrong leaves them unknown.
+static void read_stats(struct gpu_kernel *kernel)
+{
+    struct gpu_device *device = kernel->device;
+    VkPipelineExecutablePropertiesKHR executable = { .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR };
+    VkPipelineExecutableStatisticKHR found[64];
+    uint32_t n_executables = 1, n_found = COUNT(found);
+    for (size_t i = 0; i < COUNT(found); ++i)
+        found[i] = (VkPipelineExecutableStatisticKHR){ .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR };
+    if (!device->timing || !device->snapshot.executable_properties ||
+        device->vk.vkGetPipelineExecutablePropertiesKHR(
+            device->handle,
+            &(VkPipelineInfoKHR){ .sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = kernel->pipeline },
+            &n_executables, &executable) < 0 ||
+        n_executables == 0 ||
+        device->vk.vkGetPipelineExecutableStatisticsKHR(
+            device->handle,
+            &(VkPipelineExecutableInfoKHR){ .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
+                                            .pipeline = kernel->pipeline },
+            &n_found, found) < 0)
+        return;
+    kernel->stats.known = true;
+    kernel->stats.subgroup_size = executable.subgroupSize;
+    for (uint32_t i = 0; i < n_found; ++i)
+        for (size_t k = 0; k < COUNT(stat_names); ++k)
+            if (strcmp(found[i].name, stat_names[k].name) == 0) {
+                const bool is_wide = found[i].format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_UINT64_KHR ||
+                                     found[i].format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR;
+                const uint32_t value = is_wide ? (uint32_t)found[i].value.u64 : 0;
+                memcpy((char *)&kernel->stats + stat_names[k].offset, &value, sizeof value);
+            }
+}
+
 static enum karat_status make_kernel(struct gpu_kernel *kernel, const struct gpu_kernel_desc *desc,
                                      const uint32_t *spec, struct karat_error *err)
 {
@@ -204,7 +256,7 @@ static enum karat_status make_kernel(struct gpu_kernel *kernel, const struct gpu
     struct gpu_reflection found;
     if ((status = gpu_reflect(&found, desc->code, desc->code_bytes, err)) != KARAT_OK)
         return status_context(err, status, "kernel %s", desc->name);
-    TRY(check_row(kernel->device, desc, &found, err));
+    TRY(check_row(desc, &found, err));
     TRY(check_local_size(kernel, desc, spec, &found, err));
     kernel->n_buffers = found.n_buffers;
     kernel->params_bytes = desc->params_bytes;
@@ -214,6 +266,7 @@ static enum karat_status make_kernel(struct gpu_kernel *kernel, const struct gpu
         destroy_pipeline(kernel);
         return status_context(err, status, "kernel %s", desc->name);
     }
+    read_stats(kernel);
 cleanup:
     return status;
 }
@@ -295,6 +348,11 @@ const char *gpu_kernel_name(const struct gpu_kernel *kernel)
     return kernel->name;
 }
 
+const struct gpu_kernel_stats *gpu_kernel_stats(const struct gpu_kernel *kernel)
+{
+    return &kernel->stats;
+}
+
 enum karat_status gpu_kernels_open(struct gpu_device *device, const char *cache_dir, struct karat_error *err)
 {
     device->kernels = calloc(1, sizeof *device->kernels);
@@ -319,4 +377,14 @@ void gpu_kernels_close(struct gpu_device *device)
     free(table->slots);
     free(table);
     device->kernels = NULL;
+}
+
+size_t gpu_device_cache_loaded_bytes(const struct gpu_device *device)
+{
+    return device->kernels->cache.loaded_bytes;
+}
+
+float gpu_kernel_ns_per_work(const struct gpu_kernel *kernel)
+{
+    return kernel->ns_per_work;
 }

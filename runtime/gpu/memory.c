@@ -40,7 +40,7 @@ static double mib(uint64_t bytes)
 static uint64_t free_bytes(const struct gpu_device *device, uint32_t heap)
 {
     const uint64_t size = device->snapshot.heaps[heap].size_bytes, used = device->heap_used_bytes[heap];
-    uint64_t allowed = device->snapshot.heaps[heap].device_local ? device->plan.budget_bytes : size;
+    uint64_t allowed = heap == device->plan.heap ? device->plan.budget_bytes : size;
     allowed = allowed > used ? allowed - used : 0;
     if (!device->snapshot.memory_budget || device->snapshot.heaps[heap].budget_bytes == 0)
         return allowed;
@@ -74,8 +74,7 @@ static void destroy_block(struct gpu_device *device, struct gpu_block *block)
 static VkResult create_block(struct gpu_device *device, uint32_t type, uint64_t size_bytes, const char *name)
 {
     const uint32_t heap = device->snapshot.memory_types[type].heap;
-    const bool is_local = device->snapshot.heaps[heap].device_local;
-    if (is_local && device->heap_used_bytes[heap] + size_bytes > device->plan.budget_bytes)
+    if (heap == device->plan.heap && device->heap_used_bytes[heap] + size_bytes > device->plan.budget_bytes)
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     struct gpu_block *block = calloc(1, sizeof *block);
     if (!block)
@@ -156,11 +155,11 @@ static enum karat_status fail_memory(struct gpu_device *device, const struct gpu
                                      struct karat_error *err)
 {
     const uint32_t heap = device->snapshot.memory_types[type].heap;
-    const bool is_local = device->snapshot.heaps[heap].device_local;
     return status_fail(
         err, KARAT_ERR_DEVICE_MEMORY, "\"%.80s\" needs %.1f MiB of %s memory, %.1f MiB of %.1f MiB are free on %s",
         options->name, mib(options->size_bytes), memory_names[options->memory], mib(free_bytes(device, heap)),
-        mib(is_local ? device->plan.budget_bytes : device->snapshot.heaps[heap].size_bytes), device->snapshot.name);
+        mib(heap == device->plan.heap ? device->plan.budget_bytes : device->snapshot.heaps[heap].size_bytes),
+        device->snapshot.name);
 }
 
 static enum karat_status bind_memory(struct gpu_device *device, struct gpu_buffer *buffer,
@@ -209,6 +208,7 @@ enum karat_status gpu_buffer_create(struct gpu_buffer **out, struct gpu_device *
         return status_fail(err, KARAT_ERR_MEMORY, "no host memory for \"%.80s\"", wish.name);
     buffer->device = device;
     buffer->size_bytes = wish.size_bytes;
+    buffer->memory = wish.memory;
     TRY_VK(vkCreateBuffer(device->handle,
                           &(VkBufferCreateInfo){
                               .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
@@ -267,7 +267,7 @@ uint64_t gpu_device_used_bytes(const struct gpu_device *device)
     uint64_t used = 0;
     mutex_lock(mutex);
     for (uint32_t i = 0; i < device->snapshot.n_heaps; ++i)
-        if (device->snapshot.heaps[i].device_local)
+        if (device->snapshot.heaps[i].device_local || i == device->plan.heap)
             used += device->heap_used_bytes[i];
     mutex_unlock(mutex);
     return used;

@@ -68,11 +68,18 @@ static uint32_t choose_subgroup_size(const struct gpu_snapshot *seen)
     return size;
 }
 
-// The heap that holds weights: the largest device-local one.
+// The heap that holds weights: the largest device-local one. A device without memory of its own calls a small part of
+// the host's its own and reads the rest as fast, so there the largest heap serves.
 static uint32_t find_main_heap(const struct gpu_snapshot *seen)
 {
+    const bool shares = seen->kind == GPU_KIND_INTEGRATED || seen->kind == GPU_KIND_CPU;
     uint32_t best = 0;
     for (uint32_t i = 1; i < seen->n_heaps; ++i) {
+        if (shares && seen->heaps[i].size_bytes != seen->heaps[best].size_bytes) {
+            if (seen->heaps[i].size_bytes > seen->heaps[best].size_bytes)
+                best = i;
+            continue;
+        }
         const bool better_kind = seen->heaps[i].device_local && !seen->heaps[best].device_local;
         const bool same_kind = seen->heaps[i].device_local == seen->heaps[best].device_local;
         if (better_kind || (same_kind && seen->heaps[i].size_bytes > seen->heaps[best].size_bytes))
@@ -83,8 +90,7 @@ static uint32_t find_main_heap(const struct gpu_snapshot *seen)
 
 static bool is_unified(const struct gpu_snapshot *seen, uint32_t heap)
 {
-    const uint32_t needed = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-                            VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const uint32_t needed = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     if (seen->kind != GPU_KIND_INTEGRATED && seen->kind != GPU_KIND_CPU)
         return false;
     for (uint32_t i = 0; i < seen->n_memory_types; ++i)
@@ -152,6 +158,7 @@ enum karat_status gpu_plan_make(struct gpu_plan *out, const struct gpu_snapshot 
         .cpu = seen->kind == GPU_KIND_CPU,
         .subgroup_size = choose_subgroup_size(seen),
         .queue_family = family,
+        .heap = heap,
         .unified = is_unified(seen, heap),
         .budget_bytes = choose_budget(seen, heap, vram_limit_bytes),
         .max_allocation_bytes = max_allocation,
@@ -203,10 +210,11 @@ static bool contains(const char *text, const char *part)
     return false;
 }
 
+// One or two digits count devices; more are part of a name, such as 4090.
 static bool is_index(const char *wish)
 {
     const size_t length = strlen(wish);
-    return length > 0 && length <= 4 && strspn(wish, "0123456789") == length;
+    return length > 0 && length <= 2 && strspn(wish, "0123456789") == length;
 }
 
 static void list_names(char *text, size_t size, const struct gpu_snapshot *seen, size_t n)
@@ -227,15 +235,11 @@ enum karat_status gpu_plan_choose(size_t *out, const struct gpu_snapshot *seen, 
         return status_fail(err, KARAT_ERR_NO_DEVICE, "there is no Vulkan device");
     if (wish && wish[0] == '\0')
         wish = NULL;
-    if (wish && is_index(wish)) {
-        const size_t index = (size_t)strtoul(wish, NULL, 10);
-        if (index < n) {
-            *out = index;
-            return KARAT_OK;
-        }
-    }
     size_t best = n;
-    for (size_t i = 0; i < n; ++i)
+    const bool by_index = wish && is_index(wish);
+    if (by_index && strtoul(wish, NULL, 10) < n)
+        best = (size_t)strtoul(wish, NULL, 10);
+    for (size_t i = 0; i < n && !by_index; ++i)
         if ((!wish || contains(seen[i].name, wish)) && (best == n || is_better(&seen[i], &seen[best])))
             best = i;
     if (best == n) {
@@ -267,7 +271,7 @@ static struct preference prefer(const struct gpu_plan *plan, enum gpu_memory mem
     case GPU_MEMORY_READBACK:
         return (struct preference){ host, cached, plan->unified ? 0 : local };
     default:
-        return plan->unified ? (struct preference){ local | host, cached, 0 }
+        return plan->unified ? (struct preference){ host, local | cached, 0 }
                              : (struct preference){ local, 0, visible };
     }
 }
@@ -282,10 +286,11 @@ uint32_t gpu_plan_memory_type(const struct gpu_snapshot *seen, const struct gpu_
         const uint32_t flags = seen->memory_types[i].flags;
         if (!(allowed >> i & 1) || (flags & wish.needs) != wish.needs || (flags & UNUSABLE))
             continue;
-        // A larger heap decides before taste does for the device's own memory; sizes in MiB stay below 2^40.
+        // The heap decides before taste does for the device's own memory; sizes in MiB stay below 2^40.
         const uint64_t size = seen->heaps[seen->memory_types[i].heap].size_bytes / MIB;
         const uint64_t taste = 2 * ((flags & wish.likes) == wish.likes) + ((flags & wish.avoids) == 0);
-        const uint64_t score = 1 + (memory == GPU_MEMORY_DEVICE ? size * 4 + taste : (taste << 40) + size);
+        const bool is_home = memory == GPU_MEMORY_DEVICE && seen->memory_types[i].heap == plan->heap;
+        const uint64_t score = 1 + size + (taste << 40) + ((uint64_t)is_home << 48);
         if (score > best_score) {
             best = i;
             best_score = score;
@@ -299,7 +304,7 @@ uint64_t gpu_plan_block_bytes(const struct gpu_snapshot *seen, const struct gpu_
     // Memory for the host's side of a transfer stays small: it takes room from weights on shared heaps.
     if (memory != GPU_MEMORY_DEVICE)
         return least(16 * MIB, plan->max_allocation_bytes);
-    const uint64_t share = seen->heaps[find_main_heap(seen)].size_bytes / 64 / MIB * MIB;
+    const uint64_t share = seen->heaps[plan->heap].size_bytes / 64 / MIB * MIB;
     const uint64_t block = share < 64 * MIB ? 64 * MIB : least(share, 256 * MIB);
     return least(block, plan->max_allocation_bytes);
 }

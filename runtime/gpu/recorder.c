@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "gpu/hazards.h"
+#include "gpu/hooks.h"
 #include "gpu/set_cache.h"
 
 // No submission should run longer than about 100 ms; planning for half of that leaves room for wrong estimates.
@@ -19,6 +20,8 @@
 #define COSTS_MAX 64
 #define MARKS_MAX 1024
 #define MAX_IN_FLIGHT_WITH_CANCEL 2
+// Descriptor sets a recorder keeps before it starts afresh; a forward pass needs some hundreds.
+#define SETS_MAX 8192
 
 // The share of a piece's estimate that belongs to one kernel.
 struct cost {
@@ -51,11 +54,12 @@ struct gpu_recorder {
     VkSemaphore timeline;
     uint64_t last_value; // of the newest submission
     uint64_t last_done_ns;
-    struct piece *open;             // being recorded
-    struct queue closed, in_flight; // oldest first
+    struct piece *open;                       // being recorded
+    struct queue recorded, closed, in_flight; // since the last submit; submitted, not handed over; with the device
     struct piece *spare;
     struct hazards hazards;
     bool has_transfers; // since the last barrier
+    bool was_dropped;   // with the dropped work went its barriers
     VkPipeline bound_pipeline;
     VkDescriptorSet bound_set;
     struct gpu_kernel *kernel; // of the dispatch being recorded
@@ -181,7 +185,7 @@ static void close_piece(struct gpu_recorder *r)
         mark(r, NULL);
     r->open = NULL;
     check(r, r->device->vk.vkEndCommandBuffer(piece->commands), "vkEndCommandBuffer");
-    push(&r->closed, piece);
+    push(&r->recorded, piece);
 }
 
 static void retire_done(struct gpu_recorder *r);
@@ -317,13 +321,25 @@ static bool wait_for(struct gpu_recorder *r, uint64_t value)
 
 // ------------------------------------------------------------------------------------------------ submitting
 
-static void drop_closed(struct gpu_recorder *r)
+static void spare_all(struct gpu_recorder *r, struct queue *queue)
 {
-    while (r->closed.first) {
-        struct piece *piece = pop(&r->closed);
+    while (queue->first) {
+        struct piece *piece = pop(queue);
         piece->next = r->spare;
         r->spare = piece;
     }
+}
+
+// Drops what was recorded and not handed over.
+static void drop_recorded(struct gpu_recorder *r)
+{
+    if (r->open)
+        push(&r->recorded, r->open);
+    r->open = NULL;
+    spare_all(r, &r->recorded);
+    spare_all(r, &r->closed);
+    hazards_clear(&r->hazards);
+    r->was_dropped = true;
 }
 
 static bool queue_piece(struct gpu_recorder *r)
@@ -360,8 +376,8 @@ static bool queue_piece(struct gpu_recorder *r)
 static void queue_closed(struct gpu_recorder *r)
 {
     while (r->closed.first) {
-        if (r->cancel && *r->cancel) {
-            drop_closed(r);
+        if (r->cancel && __atomic_load_n(r->cancel, __ATOMIC_RELAXED)) {
+            drop_recorded(r);
             r->cancelled = true;
             return;
         }
@@ -371,7 +387,7 @@ static void queue_closed(struct gpu_recorder *r)
                 return;
         }
         if (!queue_piece(r)) {
-            drop_closed(r);
+            drop_recorded(r);
             return;
         }
     }
@@ -417,24 +433,28 @@ static void barrier(struct gpu_recorder *r, bool at_end)
 
 enum karat_status gpu_recorder_submit(struct gpu_recorder *r, struct karat_error *err)
 {
-    // Whatever follows, in this recorder or another or on the host, sees what this round wrote.
-    if (r->open)
+    gpu_check_lost(r->device, &r->failure);
+    if (r->failure.status == KARAT_OK && r->open) {
+        // Whatever follows, in this recorder or another or on the host, sees what this round wrote.
         barrier(r, true);
-    close_piece(r);
-    const enum karat_status lost = gpu_check_lost(r->device, &r->failure);
-    if (lost != KARAT_OK || r->failure.status != KARAT_OK) {
-        drop_closed(r);
-        hazards_clear(&r->hazards);
+        close_piece(r);
+    }
+    while (r->recorded.first)
+        push(&r->closed, pop(&r->recorded));
+    if (r->failure.status == KARAT_OK)
+        queue_closed(r);
+    if (r->failure.status != KARAT_OK) {
+        drop_recorded(r);
         return take_failure(r, err);
     }
-    queue_closed(r);
-    if (r->failure.status != KARAT_OK)
-        return take_failure(r, err);
     return r->cancelled ? fail_cancelled(err) : KARAT_OK;
 }
 
 enum karat_status gpu_recorder_wait(struct gpu_recorder *r, struct karat_error *err)
 {
+    // A failure of the recording that has begun meanwhile is submit's to tell.
+    const struct karat_error recording = r->failure;
+    r->failure.status = KARAT_OK;
     while (r->closed.first || r->in_flight.first) {
         queue_closed(r);
         if (r->in_flight.first) {
@@ -443,18 +463,15 @@ enum karat_status gpu_recorder_wait(struct gpu_recorder *r, struct karat_error *
             retire(r);
         }
     }
-    if (r->failure.status != KARAT_OK) {
-        // A lost device finishes nothing; its pieces are only kept to be destroyed.
-        while (r->in_flight.first) {
-            struct piece *piece = pop(&r->in_flight);
-            piece->next = r->spare;
-            r->spare = piece;
-        }
-        drop_closed(r);
-        return take_failure(r, err);
-    }
+    const enum karat_status status = take_failure(r, err);
+    // A lost device finishes nothing; its pieces are only kept to be destroyed.
+    if (status != KARAT_OK)
+        spare_all(r, &r->in_flight);
+    r->failure = recording;
     const bool cancelled = r->cancelled;
     r->cancelled = false;
+    if (status != KARAT_OK)
+        return status;
     return cancelled ? fail_cancelled(err) : gpu_check_lost(r->device, err);
 }
 
@@ -463,7 +480,9 @@ enum karat_status gpu_recorder_wait(struct gpu_recorder *r, struct karat_error *
 // Places a barrier if the step needs one, and remembers the step. The piece is open.
 static void order(struct gpu_recorder *r, const struct hazard_range *step, size_t n_ranges)
 {
-    if (hazards_conflict(&r->hazards, step, n_ranges)) {
+    r->has_transfers |= r->was_dropped;
+    if (r->was_dropped || hazards_conflict(&r->hazards, step, n_ranges)) {
+        r->was_dropped = false;
         barrier(r, false);
         ++r->counters.n_barriers;
     }
@@ -601,6 +620,12 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
     if (!check_dispatch(r, d))
         return;
     struct step step = { d, kernel, VK_NULL_HANDLE, d->label ? d->label : kernel->name };
+    // Offsets that never come back would fill the cache; a recorder that has nothing under way can start afresh.
+    if (r->sets.n_entries >= SETS_MAX && !r->open && !r->recorded.first && !r->closed.first &&
+        wait_for(r, r->last_value)) {
+        retire_done(r);
+        gpu_set_cache_clear(&r->sets);
+    }
     if (kernel->n_buffers > 0 &&
         (status = gpu_set_cache_get(&step.set, &r->sets, d->buffers, kernel->n_buffers, &err)) != KARAT_OK) {
         fail(r, status, &err);
@@ -713,11 +738,8 @@ void gpu_recorder_destroy(struct gpu_recorder *r)
 {
     if (!r)
         return;
-    drop_closed(r);
-    if (r->in_flight.first)
-        gpu_recorder_wait(r, NULL);
-    if (r->open)
-        destroy_piece(r, r->open);
+    drop_recorded(r);
+    gpu_recorder_wait(r, NULL);
     while (r->spare) {
         struct piece *piece = r->spare;
         r->spare = piece->next;
@@ -754,4 +776,9 @@ void gpu_recorder_reset(struct gpu_recorder *r)
     if (r->timing)
         gpu_timing_reset(r->timing);
     r->counters = (struct gpu_counters){ 0 };
+}
+
+uint64_t gpu_recorder_growths(const struct gpu_recorder *r)
+{
+    return r->n_growths + r->sets.n_growths;
 }

@@ -181,7 +181,8 @@ enum karat_status gpu_upload_reserve(struct gpu_upload *upload, void **memory, s
                            (unsigned long long)*size_bytes, (unsigned long long)offset,
                            (unsigned long long)dst->size_bytes);
     TRY(gpu_check_lost(upload->device, err));
-    if (upload->device->plan.unified) {
+    // What the host reaches anyway needs no detour; whole cards that do are rare enough to keep one road for weights.
+    if (dst->map && (upload->device->plan.unified || dst->memory == GPU_MEMORY_UPLOAD)) {
         *memory = dst->map + offset;
         return KARAT_OK;
     }
