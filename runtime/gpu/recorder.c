@@ -17,6 +17,8 @@
 // A dispatch costs about this much whatever it does.
 #define DISPATCH_NS 3e3
 #define COPY_NS_PER_BYTE 0.05
+// No device does more than this; keeps rates of kernels whose work is vastly overstated away from zero.
+#define MIN_NS_PER_WORK 1e-9
 #define COSTS_MAX 64
 #define MARKS_MAX 1024
 #define MAX_IN_FLIGHT_WITH_CANCEL 2
@@ -27,6 +29,7 @@
 struct cost {
     struct gpu_kernel *kernel;
     double estimate_ns;
+    float ns_per_work; // what the estimate was made with
 };
 
 struct piece {
@@ -245,7 +248,7 @@ static void charge(struct gpu_recorder *r, double estimate_ns)
     if (i == COSTS_MAX)
         return;
     if (i == piece->n_costs)
-        piece->costs[piece->n_costs++] = (struct cost){ .kernel = r->kernel };
+        piece->costs[piece->n_costs++] = (struct cost){ .kernel = r->kernel, .ns_per_work = r->kernel->ns_per_work };
     piece->costs[i].estimate_ns += estimate_ns;
 }
 
@@ -258,11 +261,12 @@ static void learn(struct piece *piece, double measured_ns)
     if (piece->estimate_ns <= 0)
         return;
     double ratio = measured_ns / piece->estimate_ns;
-    ratio = ratio < 0.05 ? 0.05 : ratio > 20 ? 20 : ratio;
+    ratio = ratio < 0.05 ? 0.05 : ratio > 100 ? 100 : ratio;
     for (uint32_t i = 0; i < piece->n_costs; ++i) {
-        const double share = piece->costs[i].estimate_ns / piece->estimate_ns;
-        struct gpu_kernel *kernel = piece->costs[i].kernel;
-        kernel->ns_per_work = (float)((double)kernel->ns_per_work * (1 + share * (ratio - 1)));
+        const struct cost *cost = &piece->costs[i];
+        const double share = cost->estimate_ns / piece->estimate_ns, now = (double)cost->kernel->ns_per_work;
+        const double next = now + share * ((double)cost->ns_per_work * ratio - now);
+        cost->kernel->ns_per_work = (float)(next > MIN_NS_PER_WORK ? next : MIN_NS_PER_WORK);
     }
 }
 

@@ -1,54 +1,378 @@
 // tests/kernels/test_gpu_recorder.c -- dispatches, copies, barriers, slices and submissions on a device.
-#include "gpu/gpu.h"
-#include "spv/test_address.h"
-#include "spv/test_scale.h"
-#include "test.h"
-
-struct scale_params {
-    uint32_t n, rounds, grid_x, grid_y;
-    float scale;
-};
-
-static const struct gpu_kernel_desc scale_desc = {
-    .name = "test_scale",
-    .code = spv_test_scale,
-    .code_bytes = sizeof spv_test_scale,
-    .n_buffers = 2,
-    .params_bytes = sizeof(struct scale_params),
-    .n_spec = 2,
-};
+#include "gpu/hooks.h"
+#include "kernels/gpu_bed.h"
 
 TEST(a_dispatch_computes)
 {
-    struct karat_error err;
-    struct gpu_device *device = NULL;
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.y, 0, BED_FLOATS, 2.0f), 0);
+    CHECK_UINT(bed_counters(&bed).n_dispatches, 1);
+    CHECK_UINT(bed_counters(&bed).n_submits, 1);
+    bed_close(t, &bed);
+}
+
+TEST(a_kernel_reads_through_a_device_address)
+{
+    static const struct gpu_kernel_desc desc = {
+        .name = "test_address",
+        .code = spv_test_address,
+        .code_bytes = sizeof spv_test_address,
+        .n_buffers = 1,
+        .params_bytes = 16, // the C struct ends in padding
+    };
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    struct {
+        uint64_t address;
+        uint32_t n;
+    } params = { gpu_buffer_address(bed.x) + 1024, 1000 };
+    CHECK_UINT(gpu_buffer_address(bed.x) % 16, 0);
+    uint32_t *x = gpu_buffer_map(bed.x), *y = gpu_buffer_map(bed.y);
+    for (uint32_t i = 0; i < 2000; ++i) {
+        x[i] = 7 * i;
+        y[i] = 1000000;
+    }
+    gpu_record_dispatch(bed.recorder,
+                        &(struct gpu_dispatch){
+                            .desc = &desc, .buffers = { bed_whole(bed.y) }, .params = &params, .grid = { 16, 1, 1 } });
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    for (uint32_t i = 0; i < 1000; ++i)
+        CHECK_UINT(y[i], 1000000 + 7 * (i + 256));
+    CHECK_UINT(y[1000], 1000000);
+    bed_close(t, &bed);
+}
+
+TEST(copies_and_fills_reach_their_ranges_only)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const uint32_t word = 0x12345678;
+    gpu_record_fill(bed.recorder, (struct gpu_view){ bed.y, 4, 8 }, word);
+    gpu_record_copy(bed.recorder, (struct gpu_view){ bed.z, 400, 4000 }, (struct gpu_view){ bed.x, 400, 4000 });
+    gpu_record_copy(bed.recorder, (struct gpu_view){ bed.z, 0, 4 }, (struct gpu_view){ bed.y, 8, 4 });
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK_UINT(((uint32_t *)gpu_buffer_map(bed.y))[1], word);
+    CHECK_UINT(((uint32_t *)gpu_buffer_map(bed.y))[2], word);
+    CHECK(isnan(bed_floats(bed.y)[0]) && isnan(bed_floats(bed.y)[3]));
+    CHECK_UINT(bed_count_wrong(bed.z, 100, 1000, 1.0f), 0);
+    CHECK(isnan(bed_floats(bed.z)[99]) && isnan(bed_floats(bed.z)[1100]));
+    CHECK_UINT(((uint32_t *)gpu_buffer_map(bed.z))[0], word);
+    CHECK_UINT(bed_counters(&bed).n_barriers, 1); // the last copy reads what the fill wrote
+    bed_close(t, &bed);
+}
+
+TEST(barriers_stand_only_where_ranges_overlap)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const struct gpu_view low = { bed.y, 0, BED_BYTES / 2 }, high = { bed.y, BED_BYTES / 2, BED_BYTES / 2 };
+    bed_scale(&bed, low, bed_whole(bed.x), 1.0f);
+    bed_scale(&bed, high, bed_whole(bed.x), 3.0f);
+    bed_scale(&bed, bed_whole(bed.z), bed_whole(bed.x), 1.0f);
+    CHECK_UINT(bed_counters(&bed).n_barriers, 0); // three writers of three ranges
+    bed_scale(&bed, low, high, 2.0f);
+    CHECK_UINT(bed_counters(&bed).n_barriers, 1); // reads what was written
+    bed_scale(&bed, bed_whole(bed.z), bed_whole(bed.x), 1.0f);
+    CHECK_UINT(bed_counters(&bed).n_barriers, 1); // written before that barrier
+    bed_scale(&bed, high, bed_whole(bed.x), 1.0f);
+    CHECK_UINT(bed_counters(&bed).n_barriers, 2); // overwrites what is being read
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    for (uint32_t i = 0; i < BED_FLOATS / 2; ++i)
+        CHECK(bed_floats(bed.y)[i] == 6.0f * (float)i);
+    bed_scale(&bed, low, bed_whole(bed.x), 1.0f);
+    CHECK_UINT(bed_counters(&bed).n_barriers, 2); // every round ends in a barrier of its own
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    bed_close(t, &bed);
+}
+
+TEST(rounds_follow_each_other_without_waiting)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 1.0f);
+    for (int round = 0; round < 6; ++round) {
+        bed_scale(&bed, bed_whole(bed.z), bed_whole(bed.y), 2.0f);
+        REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+        bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.z), 2.0f);
+        REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+    }
+    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.y, 0, BED_FLOATS, 4096.0f), 0);
+    bed_close(t, &bed);
+}
+
+TEST(long_grids_are_sliced_and_nothing_is_lost)
+{
+    static const struct {
+        const char *name;
+        uint32_t grid[3];
+    } grids[] = {
+        { "along x", { 1024, 1, 1 } },  { "along y", { 1, 1024, 1 } },
+        { "along z", { 1, 1, 1024 } },  { "a few fat rows, each too long", { 341, 3, 1 } },
+        { "all three", { 11, 31, 3 } },
+    };
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const struct gpu_kernel *kernel = NULL;
+    for (size_t i = 0; i < COUNT(grids); ++i) {
+        const uint32_t *grid = grids[i].grid;
+        const uint32_t n = grid[0] * grid[1] * grid[2] * 64;
+        t->row = grids[i].name;
+        REQUIRE_OK(gpu_kernel_get(&kernel, bed.device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed.err), bed.err);
+        // What the room takes for two seconds of work.
+        const uint64_t work = (uint64_t)(2e9 / (double)gpu_kernel_ns_per_work(kernel));
+        for (uint32_t k = 0; k < BED_FLOATS; ++k)
+            bed_floats(bed.y)[k] = NAN;
+        gpu_recorder_reset(bed.recorder);
+        bed_scale_grid(&bed, (struct gpu_view){ bed.y, 0, n * 4 }, bed_whole(bed.x), 2.0f, 1, work, grid[0], grid[1],
+                       grid[2]);
+        REQUIRE_OK(bed_run(&bed), bed.err);
+        CHECK_UINT(bed_count_wrong(bed.y, 0, n, 2.0f), 0);
+        CHECK(bed_counters(&bed).n_submits >= 20);
+        CHECK(bed_counters(&bed).n_dispatches >= bed_counters(&bed).n_submits);
+        CHECK_UINT(bed_counters(&bed).n_barriers, 0);
+    }
+    bed_close(t, &bed);
+}
+
+TEST(estimates_follow_the_measured_time)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const struct gpu_kernel *kernel = NULL;
+    REQUIRE_OK(gpu_kernel_get(&kernel, bed.device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed.err), bed.err);
+    const float guess = gpu_kernel_ns_per_work(kernel);
+    const uint64_t work = (uint64_t)(2e9 / (double)guess); // much more than it is
+    for (int round = 0; round < 8; ++round) {
+        gpu_recorder_reset(bed.recorder);
+        bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, 1, work, 1024, 1, 1);
+        REQUIRE_OK(bed_run(&bed), bed.err);
+    }
+    CHECK(gpu_kernel_ns_per_work(kernel) < guess / 10);
+    CHECK_UINT(bed_counters(&bed).n_submits, 1);
+    bed_close(t, &bed);
+}
+
+TEST(long_work_runs_in_short_submissions)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    if (!gpu_device_plan(bed.device)->cpu) {
+        bed_close(t, &bed);
+        SKIP("needs a device on which this work is long");
+    }
+    const uint32_t rounds = 8000;
+    for (int round = 0; round < 2; ++round) {
+        gpu_recorder_reset(bed.recorder);
+        bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, rounds, (uint64_t)rounds * BED_FLOATS / 16, 1024,
+                       1, 1);
+        REQUIRE_OK(bed_run(&bed), bed.err);
+    }
+    printf("    %llu submissions, the longest %.1f ms\n", (unsigned long long)bed_counters(&bed).n_submits,
+           (double)bed_counters(&bed).longest_submit_ns / 1e6);
+    CHECK(bed_counters(&bed).n_submits > 1);
+    CHECK(bed_counters(&bed).longest_submit_ns < 300 * 1000 * 1000); // the machine may be busy with other things
+    bed_close(t, &bed);
+}
+
+TEST(cancelling_drops_what_was_not_handed_over)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    int cancel = 1;
+    gpu_recorder_set_cancel(bed.recorder, &cancel);
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
+    CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_CANCELLED);
+    CHECK(gpu_recorder_wait(bed.recorder, &bed.err) == KARAT_ERR_CANCELLED);
+    CHECK(isnan(bed_floats(bed.y)[0]));
+    CHECK_UINT(bed_counters(&bed).n_submits, 0);
+
+    // Forty pieces of which two may be under way when submit returns.
+    cancel = 0;
+    const struct gpu_kernel *kernel = NULL;
+    REQUIRE_OK(gpu_kernel_get(&kernel, bed.device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed.err), bed.err);
+    const uint64_t work = (uint64_t)(2e9 / (double)gpu_kernel_ns_per_work(kernel));
+    bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, 20000, work, 1024, 1, 1);
+    REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+    __atomic_store_n(&cancel, 1, __ATOMIC_RELAXED);
+    CHECK(gpu_recorder_wait(bed.recorder, &bed.err) == KARAT_ERR_CANCELLED);
+    CHECK(bed_counters(&bed).n_submits < 40);
+    CHECK(isnan(bed_floats(bed.y)[BED_FLOATS - 1]));
+
+    // And the recorder goes on as if nothing had been.
+    cancel = 0;
+    bed_scale(&bed, bed_whole(bed.z), bed_whole(bed.x), 2.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.z, 0, BED_FLOATS, 2.0f), 0);
+    bed_close(t, &bed);
+}
+
+TEST(all_pieces_run_under_a_cancel_flag_that_stays_down)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const int cancel = 0;
+    const struct gpu_kernel *kernel = NULL;
+    gpu_recorder_set_cancel(bed.recorder, &cancel);
+    REQUIRE_OK(gpu_kernel_get(&kernel, bed.device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed.err), bed.err);
+    const uint64_t work = (uint64_t)(1e9 / (double)gpu_kernel_ns_per_work(kernel));
+    bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, 1, work, 1024, 1, 1);
+    REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+    bed_scale_grid(&bed, bed_whole(bed.z), bed_whole(bed.y), 2.0f, 1, work, 1024, 1, 1); // not submitted yet
+    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.y, 0, BED_FLOATS, 2.0f), 0);
+    CHECK(isnan(bed_floats(bed.z)[0]));
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.z, 0, BED_FLOATS, 4.0f), 0);
+    bed_close(t, &bed);
+}
+
+TEST(the_same_round_again_asks_for_no_memory)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    uint64_t growths = 0;
+    for (int round = 0; round < 20; ++round) {
+        for (uint32_t i = 0; i < 300; ++i) {
+            const struct gpu_view part = { bed.y, i % 100 * 512, 512 };
+            bed_scale(&bed, part, (struct gpu_view){ bed.x, i / 100 * 512, 512 }, 1.0f);
+        }
+        REQUIRE_OK(bed_run(&bed), bed.err);
+        if (round == 0)
+            growths = gpu_recorder_growths(bed.recorder);
+    }
+    CHECK(growths > 0);
+    CHECK_UINT(gpu_recorder_growths(bed.recorder), growths);
+    bed_close(t, &bed);
+}
+
+TEST(offsets_that_never_return_do_not_fill_memory)
+{
+    struct bed bed;
+    struct gpu_buffer *large = NULL;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    REQUIRE_OK(gpu_buffer_create(&large, bed.device,
+                                 &(struct gpu_buffer_options){ 20000 * 256, GPU_MEMORY_DEVICE, "large" }, &bed.err),
+               bed.err);
+    uint64_t growths = 0;
+    for (uint32_t i = 0; i < 20000; ++i) {
+        bed_scale(&bed, (struct gpu_view){ large, i * 256ull, 256 }, (struct gpu_view){ bed.x, 0, 256 }, 1.0f);
+        if (i % 50 == 49)
+            REQUIRE_OK(bed_run(&bed), bed.err);
+        if (i == 9999)
+            growths = gpu_recorder_growths(bed.recorder);
+    }
+    // Thousands of sets later only pools were made again, and fewer than before.
+    CHECK(gpu_recorder_growths(bed.recorder) < 2 * growths);
+    gpu_buffer_destroy(large);
+    bed_close(t, &bed);
+}
+
+TEST(a_fault_while_recording_is_told_by_submit_and_forgotten)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const uint32_t limit = gpu_device_snapshot(bed.device)->max_workgroups[1];
+    const struct {
+        const char *name;
+        struct gpu_view dst, src;
+        uint32_t grid_y;
+        const char *sentence;
+    } faults[] = {
+        { "no buffer", { NULL, 0, 4 }, bed_whole(bed.x), 1, "test_scale: a buffer is missing" },
+        { "crooked offset", { bed.y, 4, 4 }, bed_whole(bed.x), 1, "test_scale: offset 4 is not a multiple of" },
+        { "beyond the end", { bed.y, 0, BED_BYTES + 1 }, bed_whole(bed.x), 1, "do not lie in a buffer of 262144" },
+        { "nothing at all", { bed.y, 0, 0 }, bed_whole(bed.x), 1, "test_scale: 0 bytes at 0 do not lie" },
+        { "too many workgroups", bed_whole(bed.y), bed_whole(bed.x), limit + 1, "workgroups in dimension 1" },
+    };
+    for (size_t i = 0; i < COUNT(faults); ++i) {
+        if (faults[i].grid_y == 0)
+            continue; // a device without a limit
+        t->row = faults[i].name;
+        bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 1.0f);
+        bed_scale_grid(&bed, faults[i].dst, faults[i].src, 1.0f, 1, 0, 1, faults[i].grid_y, 1);
+        bed_scale(&bed, bed_whole(bed.z), bed_whole(bed.x), 1.0f);
+        CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_INTERNAL);
+        test_check(t, strstr(bed.err.text, faults[i].sentence) != NULL, __FILE__, __LINE__, "%s", bed.err.text);
+        REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+        CHECK(isnan(bed_floats(bed.y)[0]));
+    }
+    t->row = NULL;
+    gpu_record_fail(bed.recorder, KARAT_ERR_CONTEXT_FULL, NULL);
+    CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_CONTEXT_FULL);
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.y, 0, BED_FLOATS, 2.0f), 0);
+    bed_close(t, &bed);
+}
+
+TEST(a_lost_device_stays_lost_and_closes_quietly)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    struct gpu_buffer *buffer = NULL;
     struct gpu_recorder *recorder = NULL;
-    struct gpu_buffer *x = NULL, *y = NULL;
-    enum karat_status status =
-        gpu_device_create(&device, &(struct gpu_device_options){ .pipeline_cache_dir = "" }, &err);
-    if (status == KARAT_ERR_NO_DEVICE)
-        SKIP("no Vulkan device");
-    REQUIRE_OK(status, err);
-    REQUIRE_OK(gpu_recorder_create(&recorder, device, &err), err);
-    REQUIRE_OK(gpu_buffer_create(&x, device, &(struct gpu_buffer_options){ 4096, GPU_MEMORY_UPLOAD, "x" }, &err), err);
-    REQUIRE_OK(gpu_buffer_create(&y, device, &(struct gpu_buffer_options){ 4096, GPU_MEMORY_READBACK, "y" }, &err),
-               err);
-    for (uint32_t i = 0; i < 1024; ++i)
-        ((float *)gpu_buffer_map(x))[i] = (float)i;
-    gpu_record_dispatch(recorder, &(struct gpu_dispatch){
-                                      .desc = &scale_desc,
-                                      .spec = (const uint32_t[]){ 64, 0x3F800000 },
-                                      .buffers = { { x, 0, 4096 }, { y, 0, 4096 } },
-                                      .params = &(struct scale_params){ 1024, 1, 16, 1, 2.0f },
-                                      .grid = { 16, 1, 1 },
-                                  });
-    REQUIRE_OK(gpu_recorder_submit(recorder, &err), err);
-    REQUIRE_OK(gpu_recorder_wait(recorder, &err), err);
-    for (uint32_t i = 0; i < 1024; ++i)
-        CHECK_NEAR(((float *)gpu_buffer_map(y))[i], 2.0f * (float)i + 1.0f, 0);
-    gpu_buffer_destroy(x);
-    gpu_buffer_destroy(y);
-    gpu_recorder_destroy(recorder);
-    gpu_device_destroy(device);
-    CHECK_UINT(gpu_validation_messages(), 0);
+    struct gpu_upload *upload = NULL;
+    const struct gpu_kernel *kernel = NULL;
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 1.0f);
+    REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 1.0f);
+    gpu_device_lose(bed.device);
+    CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_DEVICE_LOST);
+    CHECK(gpu_recorder_wait(bed.recorder, &bed.err) == KARAT_ERR_DEVICE_LOST);
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 1.0f);
+    CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_DEVICE_LOST);
+    CHECK(gpu_buffer_create(&buffer, bed.device, &(struct gpu_buffer_options){ 64, GPU_MEMORY_DEVICE, "late" },
+                            &bed.err) == KARAT_ERR_DEVICE_LOST);
+    CHECK(gpu_kernel_get(&kernel, bed.device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed.err) ==
+          KARAT_ERR_DEVICE_LOST);
+    CHECK(gpu_recorder_create(&recorder, bed.device, &bed.err) == KARAT_ERR_DEVICE_LOST);
+    CHECK(gpu_upload_create(&upload, bed.device, 0, &bed.err) == KARAT_ERR_DEVICE_LOST);
+    CHECK(!buffer && !kernel && !recorder && !upload);
+    bed_close(t, &bed);
+}
+
+TEST(device_time_is_summed_by_label)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, &(struct gpu_device_options){ .pipeline_cache_dir = "", .timing = true }))
+        return;
+    if (gpu_device_snapshot(bed.device)->queue_families[gpu_device_plan(bed.device)->queue_family].timestamp_bits ==
+        0) {
+        bed_close(t, &bed);
+        SKIP("the device has no timestamps");
+    }
+    // More steps than one piece has timestamps for.
+    for (int i = 0; i < 3000; ++i)
+        bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 1.0f);
+    gpu_record_fill(bed.recorder, (struct gpu_view){ bed.z, 0, 4 }, 0);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    struct gpu_label_time times[4];
+    CHECK_UINT(gpu_recorder_report(bed.recorder, times, COUNT(times)), 2);
+    CHECK_TEXT(times[0].label, "scale");
+    CHECK_UINT(times[0].n, 3000);
+    CHECK(times[0].ns > times[1].ns);
+    CHECK_TEXT(times[1].label, "fill");
+    CHECK_UINT(times[1].n, 1);
+    CHECK(bed_counters(&bed).longest_submit_ns > 0);
+    gpu_recorder_reset(bed.recorder);
+    CHECK_UINT(gpu_recorder_report(bed.recorder, times, COUNT(times)), 0);
+    bed_close(t, &bed);
 }
