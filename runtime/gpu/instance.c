@@ -25,10 +25,10 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL take_message(VkDebugUtilsMessageSeverityFl
 {
     (void)user;
     const bool is_error = (severity & VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT) != 0;
-    // The loader complains in the same place about drivers that do not start; only the layers judge our calls.
-    if (is_error && (types & VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT))
-        ++n_validation_messages;
-    log_line(is_error ? KARAT_LOG_ERROR : KARAT_LOG_WARNING, "vulkan: %s", data->pMessage);
+    // Only the layers judge our calls; the loader talks in the same place about drivers and layers that it tries.
+    const bool is_ours = (types & VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT) != 0;
+    n_validation_messages += is_error && is_ours;
+    log_line(!is_ours ? KARAT_LOG_DEBUG : is_error ? KARAT_LOG_ERROR : KARAT_LOG_WARNING, "vulkan: %s", data->pMessage);
     return VK_FALSE;
 }
 

@@ -575,8 +575,12 @@ static void record_slice(struct gpu_recorder *r, const struct step *step, const 
         vkCmdBeginDebugUtilsLabelEXT(
             commands,
             &(VkDebugUtilsLabelEXT){ .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT, .pLabelName = step->label });
-    vk->vkCmdDispatchBase(commands, box->base[0], box->base[1], box->base[2], box->count[0], box->count[1],
-                          box->count[2]);
+    // The synchronisation layer of Vulkan 1.3.239 does not look at the other call, so it is kept for slices.
+    if (box->base[0] == 0 && box->base[1] == 0 && box->base[2] == 0)
+        vk->vkCmdDispatch(commands, box->count[0], box->count[1], box->count[2]);
+    else
+        vk->vkCmdDispatchBase(commands, box->base[0], box->base[1], box->base[2], box->count[0], box->count[1],
+                              box->count[2]);
     if (r->device->names)
         vkCmdEndDebugUtilsLabelEXT(commands);
     if (r->timing)

@@ -245,10 +245,11 @@ enum karat_status gpu_snapshot_devices(VkInstance instance, struct gpu_snapshot 
     uint32_t count = COUNT(found);
     *n_out = 0;
     const VkResult result = vkEnumeratePhysicalDevices(instance, &count, found);
-    if (result < 0)
+    // The loader says so, too, when no driver has a device.
+    if (result < 0 && result != VK_ERROR_INITIALIZATION_FAILED)
         return status_fail(err, KARAT_ERR_NO_DEVICE, "the Vulkan drivers do not list their devices: %s",
                            gpu_result_text(result));
-    if (count == 0)
+    if (result < 0 || count == 0)
         return status_fail(err, KARAT_ERR_NO_DEVICE, "the installed Vulkan drivers found no device");
     for (uint32_t i = 0; i < count && i < capacity; ++i) {
         take_snapshot(&seen[i], instance, found[i]);

@@ -282,17 +282,16 @@ static void cache_path(char *path, size_t size, const char *dir, const struct gp
     snprintf(path + used, size - used, ".pipelines");
 }
 
-// One life of a device that uses a kernel; returns what its cache brought from disk.
+// One life of a device that compiles a kernel; returns what its cache brought from disk.
 static size_t live(struct test *t, const char *dir, struct gpu_snapshot *seen)
 {
     struct bed bed;
+    const struct gpu_kernel *kernel = NULL;
     if (!bed_open(t, &bed, &(struct gpu_device_options){ .pipeline_cache_dir = dir }))
         return 0;
     const size_t loaded = gpu_device_cache_loaded_bytes(bed.device);
     *seen = *gpu_device_snapshot(bed.device);
-    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
-    CHECK(bed_run(&bed) == KARAT_OK);
-    CHECK_UINT(bed_count_wrong(bed.y, 0, BED_FLOATS, 2.0f), 0);
+    CHECK(gpu_kernel_get(&kernel, bed.device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed.err) == KARAT_OK);
     bed_close(t, &bed);
     return loaded;
 }
@@ -302,7 +301,8 @@ TEST(compiled_kernels_are_found_again_and_damage_is_noticed)
     static const char dir[] = "gpu-cache.tmp/kernels"; // neither folder exists
     struct gpu_snapshot seen = { 0 };
     char path[300];
-    CHECK_UINT(live(t, dir, &seen), 0);
+    size_t loaded = live(t, dir, &seen);
+    CHECK_UINT(loaded, 0);
     if (t->skipped)
         return;
     cache_path(path, sizeof path, dir, &seen);
@@ -311,20 +311,24 @@ TEST(compiled_kernels_are_found_again_and_damage_is_noticed)
     if (!bytes)
         SKIP("this driver's pipeline cache stays empty");
     const size_t data_bytes = size - 24;
-    CHECK_UINT(live(t, dir, &seen), data_bytes);
+    loaded = live(t, dir, &seen);
+    CHECK_UINT(loaded, data_bytes);
     for (size_t at = 0; at < size; at += 1 + size / 20) {
         bytes[at] ^= 0x10;
         FILE *file = fopen(path, "wb");
         REQUIRE(file && fwrite(bytes, 1, size, file) == size);
         fclose(file);
-        CHECK_UINT(live(t, dir, &seen), 0);
+        loaded = live(t, dir, &seen);
+        CHECK_UINT(loaded, 0);
         bytes[at] ^= 0x10;
     }
-    CHECK_UINT(live(t, dir, &seen), data_bytes); // the last damage was mended on the way out
+    loaded = live(t, dir, &seen);
+    CHECK(loaded > 0); // the last damage was mended on the way out
     FILE *file = fopen(path, "wb");
     REQUIRE(file && fwrite(bytes, 1, size / 2, file) == size / 2);
     fclose(file);
-    CHECK_UINT(live(t, dir, &seen), 0);
+    loaded = live(t, dir, &seen);
+    CHECK_UINT(loaded, 0);
     remove(path);
     free(bytes);
 }
