@@ -1,0 +1,33 @@
+// common/platform.h -- what the front ends ask of the system: console, signals, files by UTF-8 name, the clock.
+//
+// The only place in apps/ that knows POSIX from Win32; platform.c holds both side by side.
+#ifndef APPS_PLATFORM_H
+#define APPS_PLATFORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+// Call first in main(): UTF-8 in and out, arguments as UTF-8 (*argc and *argv are replaced where the system hands out
+// something else), and a reader that goes away becomes a failed write instead of the end of the process.
+void platform_start(int *argc, char ***argv);
+
+// Calls `on_interrupt` when the user presses Ctrl-C; it may only do what a signal handler may. NULL: back to the
+// system's habit. A pending read from the terminal returns early.
+void platform_interrupts(void (*on_interrupt)(void));
+void platform_end_now(int exit_code); // from a signal handler: no clean-up, no flushing
+
+bool platform_is_terminal(FILE *stream);
+bool platform_has_colour(FILE *stream);      // a terminal that obeys escape sequences, and NO_COLOR is not set
+int platform_terminal_columns(FILE *stream); // 80 where unknown
+void platform_binary(FILE *stream);          // no translation of line ends
+FILE *platform_open(const char *path, const char *mode); // fopen with a UTF-8 path
+bool platform_seek(FILE *file, uint64_t offset);         // from the start
+bool platform_was_interrupted(void);                     // the last failed read or wait ended because of a signal
+uint64_t platform_clock_ns(void);                        // monotonic
+
+// One line of the console's own editor as UTF-8, without its end, to be freed; NULL at the end of input. Win32 only;
+// elsewhere it returns NULL and line_edit.c does the work.
+char *platform_console_line(void);
+
+#endif

@@ -1,0 +1,158 @@
+// common/text.c -- growing text, for the front ends.
+#include "common/text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *checked(void *memory)
+{
+    if (!memory) {
+        fputs("karat: not enough memory for the program's own texts\n", stderr);
+        exit(1);
+    }
+    return memory;
+}
+
+void *memory_new(size_t count, size_t size)
+{
+    return checked(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *memory_resize(void *memory, size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size)
+        return checked(NULL);
+    return checked(realloc(memory, count > 0 && size > 0 ? count * size : 1));
+}
+
+char *memory_copy(const char *bytes, size_t size)
+{
+    char *copy = memory_new(size + 1, 1);
+    if (size)
+        memcpy(copy, bytes, size);
+    return copy;
+}
+
+void text_free(struct text *text)
+{
+    free(text->data);
+    *text = (struct text){ 0 };
+}
+
+void text_clear(struct text *text)
+{
+    text->size = 0;
+    if (text->data)
+        text->data[0] = '\0';
+}
+
+const char *text_of(const struct text *text)
+{
+    return text->data ? text->data : "";
+}
+
+char *text_take(struct text *text)
+{
+    char *data = text->data ? text->data : memory_copy("", 0);
+    *text = (struct text){ 0 };
+    return data;
+}
+
+void text_reserve(struct text *text, size_t n)
+{
+    if (n > SIZE_MAX / 4 - text->size)
+        checked(NULL);
+    const size_t wanted = text->size + n + 1;
+    if (wanted <= text->capacity)
+        return;
+    text->capacity = wanted < 256 ? 256 : wanted + wanted / 2;
+    text->data = memory_resize(text->data, text->capacity, 1);
+}
+
+void text_append(struct text *text, const char *bytes, size_t size)
+{
+    text_reserve(text, size);
+    if (size)
+        memcpy(text->data + text->size, bytes, size);
+    text->size += size;
+    text->data[text->size] = '\0';
+}
+
+void text_add(struct text *text, const char *string)
+{
+    text_append(text, string, strlen(string));
+}
+
+void text_format(struct text *text, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    const int size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (size > 0) {
+        text_reserve(text, (size_t)size);
+        vsnprintf(text->data + text->size, (size_t)size + 1, format, again);
+        text->size += (size_t)size;
+    }
+    va_end(again);
+}
+
+void text_json(struct text *text, const char *bytes, size_t size)
+{
+    text_add(text, "\"");
+    for (size_t i = 0; i < size; ++i) {
+        const unsigned char c = (unsigned char)bytes[i];
+        if (c == '"' || c == '\\')
+            text_format(text, "\\%c", c);
+        else if (c == '\n')
+            text_add(text, "\\n");
+        else if (c == '\t')
+            text_add(text, "\\t");
+        else if (c < 0x20 || c == 0x7f)
+            text_format(text, "\\u%04x", c);
+        else
+            text_append(text, bytes + i, 1);
+    }
+    text_add(text, "\"");
+}
+
+void text_json_number(struct text *text, double value)
+{
+    if (isfinite(value))
+        text_format(text, "%.9g", value);
+    else
+        text_add(text, "null");
+}
+
+size_t text_utf8_prefix(const char *bytes, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    size_t i = 0;
+    while (i < size) {
+        const unsigned char c = p[i];
+        const size_t n = c < 0x80                ? 1
+                         : c >= 0xc2 && c < 0xe0 ? 2
+                         : (c & 0xf0) == 0xe0    ? 3
+                         : c >= 0xf0 && c < 0xf5 ? 4
+                                                 : 0;
+        if (n == 0 || n > size - i)
+            break;
+        bool good = true;
+        for (size_t k = 1; k < n; ++k)
+            good = good && (p[i + k] & 0xc0) == 0x80;
+        // Overlong forms, surrogates and what lies beyond U+10FFFF.
+        if (n > 2) {
+            const unsigned char next = p[i + 1];
+            good = good && !(c == 0xe0 && next < 0xa0) && !(c == 0xed && next >= 0xa0) && !(c == 0xf0 && next < 0x90) &&
+                   !(c == 0xf4 && next >= 0x90);
+        }
+        if (!good)
+            break;
+        i += n;
+    }
+    return i;
+}
