@@ -95,7 +95,7 @@ bool demo_tools_compute(const char *expression, double *out)
 {
     struct expression e = { .at = expression };
     *out = sum(&e);
-    return !e.fault && peek(&e) == '\0' && isfinite(*out);
+    return !e.fault && peek(&e) == '\0' && number_is_finite(*out);
 }
 
 // ---------------------------------------------------------------------------------------------------- the tools

@@ -78,7 +78,7 @@ static bool compare_row(struct quality *q, const float *ours, double our_norm, u
     double divergence = 0;
     for (uint32_t i = 0; i < q->n_vocab; ++i) {
         const double log_p = (double)q->row[i] - norm, log_q = (double)ours[i] - our_norm;
-        if (isfinite(log_p)) // a suppressed token has -inf and adds nothing
+        if (number_is_finite(log_p)) // a suppressed token has -inf and adds nothing
             divergence += exp(log_p) * (log_p - log_q);
     }
     series_add(&q->divergence, divergence);

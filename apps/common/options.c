@@ -1,7 +1,6 @@
 // common/options.c -- command-line options as a table.
 #include "common/options.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +27,7 @@ bool options_number(const char *word, double *out)
     if (!*word || word[strspn(word, "0123456789.eE+-")] != '\0')
         return false; // strtod() alone would take "nan", "inf", "0x1p3" and leading space
     *out = strtod(word, &end);
-    return *end == '\0' && isfinite(*out);
+    return *end == '\0' && number_is_finite(*out);
 }
 
 static void describe_range(const struct option *option, const char *word, struct text *fault)
@@ -38,8 +37,8 @@ static void describe_range(const struct option *option, const char *word, struct
                 option->kind == OPTION_COUNTS ? "whole numbers separated by commas, each"
                 : whole                       ? "a whole number"
                                               : "a number");
-    if (whole && option->high >= 9e15)
-        text_format(fault, " from %.0f", option->low);
+    if (whole && option->high > 9e15) // a double cannot name the largest of 64 bits
+        text_format(fault, " from %.0f to %llu", option->low, (unsigned long long)UINT64_MAX);
     else
         text_format(fault, whole ? " from %.0f to %.0f" : " from %g to %g", option->low, option->high);
     text_format(fault, ", not \"%s\"", word);

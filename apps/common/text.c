@@ -1,6 +1,7 @@
 // common/text.c -- growing text, for the front ends.
 #include "common/text.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -120,9 +121,14 @@ void text_json(struct text *text, const char *bytes, size_t size)
     text_add(text, "\"");
 }
 
+bool number_is_finite(double value)
+{
+    return fabs(value) <= DBL_MAX;
+}
+
 void text_json_number(struct text *text, double value)
 {
-    if (isfinite(value))
+    if (number_is_finite(value))
         text_format(text, "%.9g", value);
     else
         text_add(text, "null");

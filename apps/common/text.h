@@ -38,6 +38,9 @@ void text_json_number(struct text *text, double value);
 // Number of bytes at the start that are valid UTF-8; equal to `size` when all are.
 size_t text_utf8_prefix(const char *bytes, size_t size);
 
+// Neither infinite nor NaN. (mingw's isfinite() warns when it is given a double.)
+bool number_is_finite(double value);
+
 // malloc, calloc and realloc that end the program instead of returning NULL.
 void *memory_new(size_t count, size_t size); // zeroed
 void *memory_resize(void *memory, size_t count, size_t size);

@@ -33,7 +33,8 @@ const context = await model.createContext({
     contextSize: Number(contextText), batchSize: 512, sequences: 1, threads, ignoreMemorySafetyChecks: true,
     swaFullCache: false,
 });
-const sequence = context.getSequence();
+// Checkpoints would be copied out during a measurement.
+const sequence = context.getSequence({ checkpoints: { max: 0, interval: false } });
 const nVocab = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
 
 // The same pseudo-random ids in every round, away from the control tokens at the start of the vocabulary.
@@ -63,7 +64,7 @@ async function prefill({ prefill: n, depth = 0 }) {
 // is taken up again, so that exactly n steps are timed.
 async function decode({ decode: n, depth = 0 }) {
     await sequence.clearHistory();
-    await evaluate(randomIds(Math.max(depth, 8)));
+    await evaluate(randomIds(Math.max(depth, 1)));
     let done = 0, total = 0;
     while (done < n) {
         let start = 0n, count = 0;
