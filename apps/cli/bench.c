@@ -104,24 +104,24 @@ static void report(struct bench *bench, const struct measure *m)
     const double rate = (double)m->n / median, low = (double)m->n / m->seconds[ROUNDS - 1],
                  high = (double)m->n / m->seconds[0], bandwidth = m->bytes / median;
     if (bench->options->json) {
-        text_format(&bench->json,
-                    "%s\n  {\"test\": \"%s\", \"tokens\": %u, \"depth\": %u, \"tokens_per_second\": %.6g, ",
-                    bench->n_rows ? "," : "", m->what, m->n, m->depth, rate);
-        text_format(&bench->json, "\"slowest\": %.6g, \"fastest\": %.6g, \"bytes_per_second\": %.6g}", low, high,
-                    bandwidth);
+        app_text_format(&bench->json,
+                        "%s\n  {\"test\": \"%s\", \"tokens\": %u, \"depth\": %u, \"tokens_per_second\": %.6g, ",
+                        bench->n_rows ? "," : "", m->what, m->n, m->depth, rate);
+        app_text_format(&bench->json, "\"slowest\": %.6g, \"fastest\": %.6g, \"bytes_per_second\": %.6g}", low, high,
+                        bandwidth);
     } else {
         struct text line = { 0 }, spread = { 0 };
         cli_rate(rate, &line);
         cli_rate(low, &spread);
-        text_add(&spread, " to ");
+        app_text_add(&spread, " to ");
         cli_rate(high, &spread);
         printf("%-8s %7u %7u %10s  %-18s", m->what, m->n, m->depth, line.data, spread.data);
         if (m->bytes > 0)
             printf(" %7.2f", bandwidth * 1e-9);
         putchar('\n');
         fflush(stdout);
-        text_free(&line);
-        text_free(&spread);
+        app_text_free(&line);
+        app_text_free(&spread);
     }
     bench->n_rows++;
 }
@@ -166,15 +166,15 @@ static void print_head(const struct bench *bench)
 static void print_json(const struct bench *bench)
 {
     struct text out = { 0 };
-    text_add(&out, "{\"version\": \"" KARAT_VERSION "\", \"model\": ");
-    text_json(&out, bench->facts.name, strlen(bench->facts.name));
-    text_add(&out, ", \"weights\": ");
-    text_json(&out, bench->facts.weights, strlen(bench->facts.weights));
-    text_add(&out, ", \"device\": ");
-    text_json(&out, bench->facts.device, strlen(bench->facts.device));
-    text_format(&out, ", \"rows\": [%s]}\n", text_of(&bench->json));
+    app_text_add(&out, "{\"version\": \"" KARAT_VERSION "\", \"model\": ");
+    app_text_json(&out, bench->facts.name, strlen(bench->facts.name));
+    app_text_add(&out, ", \"weights\": ");
+    app_text_json(&out, bench->facts.weights, strlen(bench->facts.weights));
+    app_text_add(&out, ", \"device\": ");
+    app_text_json(&out, bench->facts.device, strlen(bench->facts.device));
+    app_text_format(&out, ", \"rows\": [%s]}\n", app_text_of(&bench->json));
     fputs(out.data, stdout);
-    text_free(&out);
+    app_text_free(&out);
 }
 
 int cli_bench(const struct cli_options *options)
@@ -199,7 +199,7 @@ int cli_bench(const struct cli_options *options)
         !cli_open_session(&bench.session, model, options, options->n_context.given ? 0 : n_context))
         goto cleanup;
     karat_model_describe(model, &bench.facts);
-    bench.ids = memory_new(n_context, sizeof *bench.ids);
+    bench.ids = app_memory_new(n_context, sizeof *bench.ids);
     print_head(&bench);
     cli_interrupt_forget();
     cli_interrupt_watch(bench.session);
@@ -216,7 +216,7 @@ int cli_bench(const struct cli_options *options)
     }
 cleanup:
     free(bench.ids);
-    text_free(&bench.json);
+    app_text_free(&bench.json);
     karat_session_close(bench.session);
     karat_model_close(model);
     return code;

@@ -136,15 +136,15 @@ static void command_save(struct chat *chat, const char *argument)
 {
     struct text json = { 0 }, fault = { 0 };
     conversation_json(&chat->talk, &json);
-    text_add(&json, "\n");
+    app_text_add(&json, "\n");
     if (*argument == '\0')
         cli_fail("/save wants the name of a file");
     else if (files_write(argument, json.data, json.size, &fault))
         remark(chat, "saved");
     else
         cli_fail("%s", fault.data);
-    text_free(&json);
-    text_free(&fault);
+    app_text_free(&json);
+    app_text_free(&fault);
 }
 
 static void command_load(struct chat *chat, const char *argument)
@@ -154,14 +154,14 @@ static void command_load(struct chat *chat, const char *argument)
         cli_fail("/load wants the name of a file");
     } else if (!files_read(argument, &json, &fault)) {
         cli_fail("%s", fault.data);
-    } else if (!conversation_load(&chat->talk, text_of(&json), json.size, &fault)) {
+    } else if (!conversation_load(&chat->talk, app_text_of(&json), json.size, &fault)) {
         cli_fail("%s is no saved conversation: %s", argument, fault.data);
     } else if (!chat->options->quiet) {
         fprintf(stderr, "%sloaded, %zu messages%s\n", terminal_style(stderr, TERMINAL_DIM), chat->talk.n_messages,
                 terminal_style(stderr, TERMINAL_PLAIN));
     }
-    text_free(&json);
-    text_free(&fault);
+    app_text_free(&json);
+    app_text_free(&fault);
 }
 
 static void command_temp(struct chat *chat, const char *argument)
@@ -245,10 +245,10 @@ static enum line_result read_rest(struct chat *chat, struct text *input)
         if (result != LINE_READ)
             break;
         if (input->size || !quoted)
-            text_add(input, "\n");
-        text_append(input, line.data, line.size);
+            app_text_add(input, "\n");
+        app_text_append(input, line.data, line.size);
     }
-    text_free(&line);
+    app_text_free(&line);
     return result;
 }
 
@@ -260,7 +260,7 @@ static enum line_result read_input(struct chat *chat, struct text *input)
 
 static void take_input(struct chat *chat, const struct text *input)
 {
-    const size_t valid = text_utf8_prefix(input->data, input->size);
+    const size_t valid = app_text_utf8_prefix(input->data, input->size);
     if (input->data[strspn(input->data, " \t\n")] == '\0')
         return;
     line_edit_remember(chat->edit, input->data);
@@ -301,7 +301,7 @@ static void talk(struct chat *chat)
         asked_to_leave = false;
         take_input(chat, &input);
     }
-    text_free(&input);
+    app_text_free(&input);
 }
 
 static void greet(const struct chat *chat)
@@ -309,13 +309,14 @@ static void greet(const struct chat *chat)
     struct karat_model_facts facts;
     struct text line = { 0 };
     karat_model_describe(chat->model, &facts);
-    text_format(&line, "%s%s on %s, room for %u tokens. /help lists the commands.",
-                facts.name && *facts.name ? facts.name : "a model without a name",
-                chat->options->model ? "" : " (the built-in demo model, knows very little; -m FILE takes a real one)",
-                facts.device, karat_session_capacity(chat->session));
+    app_text_format(&line, "%s%s on %s, room for %u tokens. /help lists the commands.",
+                    facts.name && *facts.name ? facts.name : "a model without a name",
+                    chat->options->model ? ""
+                                         : " (the built-in demo model, knows very little; -m FILE takes a real one)",
+                    facts.device, karat_session_capacity(chat->session));
     if (platform_is_terminal(stdin))
         remark(chat, line.data);
-    text_free(&line);
+    app_text_free(&line);
 }
 
 int cli_chat(const struct cli_options *options)
@@ -324,7 +325,7 @@ int cli_chat(const struct cli_options *options)
     if (options->rest.n_words > 0)
         return cli_wrong_usage(CLI_chat, "karat chat takes no \"%s\"; karat run answers a single question",
                                options->rest.words[0]);
-    if (options->system && text_utf8_prefix(options->system, strlen(options->system)) < strlen(options->system))
+    if (options->system && app_text_utf8_prefix(options->system, strlen(options->system)) < strlen(options->system))
         return cli_fail("the system text is not UTF-8");
     if (!cli_open_model(&chat.model, options, false) || !cli_open_session(&chat.session, chat.model, options, 0)) {
         karat_model_close(chat.model);

@@ -31,7 +31,7 @@ void conversation_free(struct conversation *talk)
 
 void conversation_set_system(struct conversation *talk, const char *text)
 {
-    char *copy = text && *text ? memory_copy(text, strlen(text)) : NULL;
+    char *copy = text && *text ? app_memory_copy(text, strlen(text)) : NULL;
     free(talk->system);
     talk->system = copy;
 }
@@ -41,20 +41,20 @@ static void add_take(struct conversation *talk, struct text *message)
 {
     if (talk->n_messages == talk->capacity) {
         talk->capacity = talk->capacity ? talk->capacity * 2 : 16;
-        talk->messages = memory_resize(talk->messages, talk->capacity, sizeof *talk->messages);
+        talk->messages = app_memory_resize(talk->messages, talk->capacity, sizeof *talk->messages);
     }
-    talk->messages[talk->n_messages++] = text_take(message);
+    talk->messages[talk->n_messages++] = app_text_take(message);
 }
 
 static void begin_message(struct text *message, const char *role)
 {
-    text_format(message, "{\"role\": \"%s\"", role);
+    app_text_format(message, "{\"role\": \"%s\"", role);
 }
 
 static void add_field(struct text *message, const char *name, const char *value, size_t size)
 {
-    text_format(message, ", \"%s\": ", name);
-    text_json(message, value, size);
+    app_text_format(message, ", \"%s\": ", name);
+    app_text_json(message, value, size);
 }
 
 void conversation_add_user(struct conversation *talk, const char *text, size_t size)
@@ -62,7 +62,7 @@ void conversation_add_user(struct conversation *talk, const char *text, size_t s
     struct text message = { 0 };
     begin_message(&message, "user");
     add_field(&message, "content", text, size);
-    text_add(&message, "}");
+    app_text_add(&message, "}");
     add_take(talk, &message);
 }
 
@@ -71,11 +71,11 @@ static bool has_role(const char *message, const char *role)
     struct json json;
     struct text fault = { 0 };
     bool same = false;
-    if (json_parse(&json, message, strlen(message), &fault)) {
-        same = json_equals(&json, json_member(&json, 0, "role"), role);
-        json_free(&json);
+    if (app_json_parse(&json, message, strlen(message), &fault)) {
+        same = app_json_equals(&json, app_json_member(&json, 0, "role"), role);
+        app_json_free(&json);
     }
-    text_free(&fault);
+    app_text_free(&fault);
     return same;
 }
 
@@ -93,26 +93,26 @@ bool conversation_back_to_user(struct conversation *talk)
 
 void conversation_json(const struct conversation *talk, struct text *out)
 {
-    text_add(out, "[");
+    app_text_add(out, "[");
     if (talk->system) {
         begin_message(out, "system");
         add_field(out, "content", talk->system, strlen(talk->system));
-        text_add(out, "}");
+        app_text_add(out, "}");
     }
     for (size_t i = 0; i < talk->n_messages; ++i) {
         if (i > 0 || talk->system)
-            text_add(out, ",\n ");
-        text_add(out, talk->messages[i]);
+            app_text_add(out, ",\n ");
+        app_text_add(out, talk->messages[i]);
     }
-    text_add(out, "]");
+    app_text_add(out, "]");
 }
 
 static bool is_message(const struct json *json, size_t node)
 {
     static const char *const roles[] = { "system", "developer", "user", "assistant", "tool" };
-    const size_t role = json_member(json, node, "role");
+    const size_t role = app_json_member(json, node, "role");
     for (size_t i = 0; i < COUNT(roles); ++i)
-        if (json_equals(json, role, roles[i]))
+        if (app_json_equals(json, role, roles[i]))
             return true;
     return false;
 }
@@ -120,25 +120,25 @@ static bool is_message(const struct json *json, size_t node)
 static bool load_parsed(struct conversation *talk, const struct json *json, struct text *fault)
 {
     size_t index = 0;
-    if (!json_is(json, 0, JSON_ARRAY)) {
-        text_add(fault, "expected an array of messages");
+    if (!app_json_is(json, 0, JSON_ARRAY)) {
+        app_text_add(fault, "expected an array of messages");
         return false;
     }
-    for (size_t node = json_first(json, 0); node != JSON_NONE; node = json_next(json, 0, node), ++index) {
+    for (size_t node = app_json_first(json, 0); node != JSON_NONE; node = app_json_next(json, 0, node), ++index) {
         struct text message = { 0 };
         if (!is_message(json, node)) {
-            text_format(fault, "message %zu has no role of system, developer, user, assistant or tool", index + 1);
+            app_text_format(fault, "message %zu has no role of system, developer, user, assistant or tool", index + 1);
             return false;
         }
-        const size_t content = json_member(json, node, "content");
-        if (index == 0 && json_equals(json, json_member(json, node, "role"), "system") &&
-            json_is(json, content, JSON_STRING)) {
-            json_content(json, content, &message);
-            conversation_set_system(talk, text_of(&message));
-            text_free(&message);
+        const size_t content = app_json_member(json, node, "content");
+        if (index == 0 && app_json_equals(json, app_json_member(json, node, "role"), "system") &&
+            app_json_is(json, content, JSON_STRING)) {
+            app_json_content(json, content, &message);
+            conversation_set_system(talk, app_text_of(&message));
+            app_text_free(&message);
             continue;
         }
-        json_raw(json, node, &message);
+        app_json_raw(json, node, &message);
         add_take(talk, &message);
     }
     return true;
@@ -148,7 +148,7 @@ bool conversation_load(struct conversation *talk, const char *text, size_t size,
 {
     struct json json;
     struct conversation loaded = { 0 };
-    if (!json_parse(&json, text, size, fault))
+    if (!app_json_parse(&json, text, size, fault))
         return false;
     const bool good = load_parsed(&loaded, &json, fault);
     if (good) {
@@ -157,7 +157,7 @@ bool conversation_load(struct conversation *talk, const char *text, size_t size,
     } else {
         conversation_free(&loaded);
     }
-    json_free(&json);
+    app_json_free(&json);
     return good;
 }
 
@@ -166,21 +166,21 @@ bool conversation_load(struct conversation *talk, const char *text, size_t size,
 // The calls of a reply come as {"name", "arguments"} or in the API's long form; a history wants the long form with ids.
 static void add_calls(struct text *message, const struct json *calls, unsigned first_id)
 {
-    text_add(message, ", \"tool_calls\": [");
+    app_text_add(message, ", \"tool_calls\": [");
     unsigned id = first_id;
-    for (size_t call = json_first(calls, 0); call != JSON_NONE; call = json_next(calls, 0, call)) {
-        size_t function = json_member(calls, call, "function");
+    for (size_t call = app_json_first(calls, 0); call != JSON_NONE; call = app_json_next(calls, 0, call)) {
+        size_t function = app_json_member(calls, call, "function");
         if (function == JSON_NONE)
             function = call;
-        text_format(message, "%s{\"id\": \"call_%u\", \"type\": \"function\", \"function\": {\"name\": ",
-                    id > first_id ? ", " : "", id);
-        json_raw(calls, json_member(calls, function, "name"), message);
-        text_add(message, ", \"arguments\": ");
-        json_raw(calls, json_member(calls, function, "arguments"), message);
-        text_add(message, "}}");
+        app_text_format(message, "%s{\"id\": \"call_%u\", \"type\": \"function\", \"function\": {\"name\": ",
+                        id > first_id ? ", " : "", id);
+        app_json_raw(calls, app_json_member(calls, function, "name"), message);
+        app_text_add(message, ", \"arguments\": ");
+        app_json_raw(calls, app_json_member(calls, function, "arguments"), message);
+        app_text_add(message, "}}");
         id++;
     }
-    text_add(message, "]");
+    app_text_add(message, "]");
 }
 
 static void add_reply(struct conversation *talk, const struct karat_reply *reply, const struct json *calls,
@@ -193,33 +193,33 @@ static void add_reply(struct conversation *talk, const struct karat_reply *reply
         add_field(&message, "reasoning", reply->thinking, strlen(reply->thinking));
     if (calls)
         add_calls(&message, calls, first_id);
-    text_add(&message, "}");
+    app_text_add(&message, "}");
     add_take(talk, &message);
 }
 
 static void answer_call(struct conversation *talk, const struct json *calls, size_t call, unsigned id,
                         const struct reply_view *view)
 {
-    size_t function = json_member(calls, call, "function");
+    size_t function = app_json_member(calls, call, "function");
     if (function == JSON_NONE)
         function = call;
     struct text source = { 0 }, answer = { 0 }, name = { 0 }, message = { 0 };
-    json_raw(calls, function, &source);
-    json_content(calls, json_member(calls, function, "name"), &name);
-    demo_tools_answer(text_of(&source), source.size, &answer);
+    app_json_raw(calls, function, &source);
+    app_json_content(calls, app_json_member(calls, function, "name"), &name);
+    demo_tools_answer(app_text_of(&source), source.size, &answer);
     if (!view->hide_calls)
         fprintf(stderr, "%s  = %s%s\n", terminal_style(stderr, TERMINAL_CALL), answer.data,
                 terminal_style(stderr, TERMINAL_PLAIN));
 
     begin_message(&message, "tool");
-    text_format(&message, ", \"tool_call_id\": \"call_%u\"", id);
-    add_field(&message, "name", text_of(&name), name.size);
-    add_field(&message, "content", text_of(&answer), answer.size);
-    text_add(&message, "}");
+    app_text_format(&message, ", \"tool_call_id\": \"call_%u\"", id);
+    add_field(&message, "name", app_text_of(&name), name.size);
+    add_field(&message, "content", app_text_of(&answer), answer.size);
+    app_text_add(&message, "}");
     add_take(talk, &message);
-    text_free(&source);
-    text_free(&answer);
-    text_free(&name);
+    app_text_free(&source);
+    app_text_free(&answer);
+    app_text_free(&name);
 }
 
 // Appends the reply and, where tools are on, the answers to its calls. True if the model should go on.
@@ -229,16 +229,16 @@ static bool take_turn(struct conversation *talk, const struct karat_reply *reply
     struct json calls;
     struct text fault = { 0 };
     const unsigned first_id = (unsigned)talk->n_messages; // unique within the conversation
-    const bool parsed = json_parse(&calls, reply->tool_calls, strlen(reply->tool_calls), &fault);
-    const bool called = parsed && json_first(&calls, 0) != JSON_NONE;
+    const bool parsed = app_json_parse(&calls, reply->tool_calls, strlen(reply->tool_calls), &fault);
+    const bool called = parsed && app_json_first(&calls, 0) != JSON_NONE;
     add_reply(talk, reply, called ? &calls : NULL, first_id);
     unsigned id = first_id;
     if (called && answer_calls)
-        for (size_t call = json_first(&calls, 0); call != JSON_NONE; call = json_next(&calls, 0, call))
+        for (size_t call = app_json_first(&calls, 0); call != JSON_NONE; call = app_json_next(&calls, 0, call))
             answer_call(talk, &calls, call, id++, view);
     if (parsed)
-        json_free(&calls);
-    text_free(&fault);
+        app_json_free(&calls);
+    app_text_free(&fault);
     return called && answer_calls;
 }
 
@@ -256,7 +256,7 @@ enum karat_status conversation_answer(struct conversation *talk, struct karat_se
         karat_reply_free(reply);
         *reply = (struct karat_reply){ 0 };
         status = karat_chat(session, messages.data, options, reply, err);
-        text_free(&messages);
+        app_text_free(&messages);
         reply_view_end(view);
         if (status != KARAT_OK && status != KARAT_ERR_CANCELLED) {
             conversation_cut(talk, n_before);

@@ -95,7 +95,7 @@ bool demo_tools_compute(const char *expression, double *out)
 {
     struct expression e = { .at = expression };
     *out = sum(&e);
-    return !e.fault && peek(&e) == '\0' && number_is_finite(*out);
+    return !e.fault && peek(&e) == '\0' && app_number_is_finite(*out);
 }
 
 // ---------------------------------------------------------------------------------------------------- the tools
@@ -114,22 +114,22 @@ static void get_weather(const char *city, struct text *out)
     static const char *const skies[] = { "sunny", "cloudy", "rainy", "windy", "snowy" };
     const unsigned n = number_of(city), sky = n % 5;
     const int degrees = sky == 4 ? -(int)(n / 5 % 9) : (int)(n / 5 % 25) + 5;
-    text_format(out, "{\"condition\": \"%s\", \"temperature\": %d}", skies[sky], degrees);
+    app_text_format(out, "{\"condition\": \"%s\", \"temperature\": %d}", skies[sky], degrees);
 }
 
 static void get_time(const char *place, struct text *out)
 {
     const unsigned n = number_of(place);
-    text_format(out, "{\"time\": \"%02u:%02u\"}", n % 24, n / 24 % 60);
+    app_text_format(out, "{\"time\": \"%02u:%02u\"}", n % 24, n / 24 % 60);
 }
 
 static void calculator(const char *expression, struct text *out)
 {
     double value;
     if (demo_tools_compute(expression, &value))
-        text_format(out, "{\"result\": %.12g}", value);
+        app_text_format(out, "{\"result\": %.12g}", value);
     else
-        text_add(out, "{\"error\": \"not an expression of numbers, + - * / and brackets\"}");
+        app_text_add(out, "{\"error\": \"not an expression of numbers, + - * / and brackets\"}");
 }
 
 static const struct {
@@ -143,33 +143,33 @@ static const struct {
 
 static void answer_parsed(const struct json *json, struct text *out)
 {
-    const size_t name = json_member(json, 0, "name");
+    const size_t name = app_json_member(json, 0, "name");
     for (size_t i = 0; i < sizeof tools / sizeof tools[0]; ++i) {
-        if (!json_equals(json, name, tools[i].name))
+        if (!app_json_equals(json, name, tools[i].name))
             continue;
-        const size_t argument = json_member(json, json_member(json, 0, "arguments"), tools[i].argument);
+        const size_t argument = app_json_member(json, app_json_member(json, 0, "arguments"), tools[i].argument);
         if (argument == JSON_NONE) {
-            text_format(out, "{\"error\": \"the argument %s is missing\"}", tools[i].argument);
+            app_text_format(out, "{\"error\": \"the argument %s is missing\"}", tools[i].argument);
             return;
         }
         struct text value = { 0 };
-        json_content(json, argument, &value);
-        tools[i].answer(text_of(&value), out);
-        text_free(&value);
+        app_json_content(json, argument, &value);
+        tools[i].answer(app_text_of(&value), out);
+        app_text_free(&value);
         return;
     }
-    text_add(out, "{\"error\": \"there is no such tool\"}");
+    app_text_add(out, "{\"error\": \"there is no such tool\"}");
 }
 
 void demo_tools_answer(const char *call, size_t size, struct text *out)
 {
     struct json json;
     struct text fault = { 0 };
-    if (json_parse(&json, call, size, &fault)) {
+    if (app_json_parse(&json, call, size, &fault)) {
         answer_parsed(&json, out);
-        json_free(&json);
+        app_json_free(&json);
     } else {
-        text_add(out, "{\"error\": \"the call is not well-formed\"}");
+        app_text_add(out, "{\"error\": \"the call is not well-formed\"}");
     }
-    text_free(&fault);
+    app_text_free(&fault);
 }

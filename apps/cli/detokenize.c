@@ -21,7 +21,7 @@ int cli_detokenize(const struct cli_options *options)
         cli_fail("%s", fault.data);
         goto cleanup;
     }
-    if (!ids_parse(text_of(&input), input.size, &ids, &n_ids, &fault)) {
+    if (!ids_parse(app_text_of(&input), input.size, &ids, &n_ids, &fault)) {
         cli_fail("the standard input is not a JSON array of token ids: %s", fault.data);
         ids = NULL;
         goto cleanup;
@@ -38,7 +38,7 @@ cleanup:
     free(ids);
     karat_free(bytes);
     karat_model_close(model);
-    text_free(&input);
-    text_free(&fault);
+    app_text_free(&input);
+    app_text_free(&fault);
     return code;
 }

@@ -90,12 +90,12 @@ int cli_logits(const struct cli_options *options)
     if (!options->output)
         return cli_wrong_usage(CLI_logits, "karat logits wants -o FILE");
     if (strcmp(options->tokens, "-") != 0)
-        text_add(&list, options->tokens);
+        app_text_add(&list, options->tokens);
     else if (!files_read_stdin(&list, &fault)) {
         cli_fail("%s", fault.data);
         goto cleanup;
     }
-    if (!ids_parse(text_of(&list), list.size, &ids, &n_ids, &fault)) {
+    if (!ids_parse(app_text_of(&list), list.size, &ids, &n_ids, &fault)) {
         code = cli_wrong_usage(CLI_logits, "--tokens wants token ids separated by commas: %s", fault.data);
         ids = NULL;
         goto cleanup;
@@ -106,7 +106,7 @@ int cli_logits(const struct cli_options *options)
         code = write_logits(options, ids, n_ids);
 cleanup:
     free(ids);
-    text_free(&list);
-    text_free(&fault);
+    app_text_free(&list);
+    app_text_free(&fault);
     return code;
 }

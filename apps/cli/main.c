@@ -103,11 +103,11 @@ static void print_help(void)
 static void print_command_help(enum cli_command command)
 {
     struct text help = { 0 };
-    text_format(&help, "karat %s %s\n\n%s\n\nOptions:\n", commands[command].name, commands[command].usage,
-                commands[command].summary);
+    app_text_format(&help, "karat %s %s\n\n%s\n\nOptions:\n", commands[command].name, commands[command].usage,
+                    commands[command].summary);
     options_help(options_table, COUNT(options_table), 1u << command, &help);
     fputs(help.data, stdout);
-    text_free(&help);
+    app_text_free(&help);
 }
 
 static int run_command(enum cli_command command, int argc, char **argv)
@@ -128,7 +128,7 @@ static int run_command(enum cli_command command, int argc, char **argv)
     } else {
         code = commands[command].run(&options);
     }
-    text_free(&fault);
+    app_text_free(&fault);
     return code;
 }
 

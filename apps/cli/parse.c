@@ -18,7 +18,8 @@ int cli_parse(const struct cli_options *options)
     }
     if (!cli_open_model(&model, options, true))
         goto cleanup;
-    if (karat_parse(model, text_of(&input), input.size, options->starts_in_thought, NULL, &json, &err) != KARAT_OK) {
+    if (karat_parse(model, app_text_of(&input), input.size, options->starts_in_thought, NULL, &json, &err) !=
+        KARAT_OK) {
         cli_fail("%s", err.text);
         goto cleanup;
     }
@@ -27,7 +28,7 @@ int cli_parse(const struct cli_options *options)
 cleanup:
     karat_free(json);
     karat_model_close(model);
-    text_free(&input);
-    text_free(&fault);
+    app_text_free(&input);
+    app_text_free(&fault);
     return code;
 }

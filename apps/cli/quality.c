@@ -78,7 +78,7 @@ static bool compare_row(struct quality *q, const float *ours, double our_norm, u
     double divergence = 0;
     for (uint32_t i = 0; i < q->n_vocab; ++i) {
         const double log_p = (double)q->row[i] - norm, log_q = (double)ours[i] - our_norm;
-        if (number_is_finite(log_p)) // a suppressed token has -inf and adds nothing
+        if (app_number_is_finite(log_p)) // a suppressed token has -inf and adds nothing
             divergence += exp(log_p) * (log_p - log_q);
     }
     series_add(&q->divergence, divergence);
@@ -129,29 +129,29 @@ static void report(const struct cli_options *options, const struct quality *q)
     const double perplexity = exp(mean), perplexity_error = perplexity * error;
     struct text out = { 0 };
     if (options->json) {
-        text_format(&out, "{\"n_tokens\": %zu, \"n_scored\": %.0f, \"perplexity\": ", q->n_ids, q->surprise.n);
-        text_json_number(&out, perplexity);
-        text_add(&out, ", \"perplexity_standard_error\": ");
-        text_json_number(&out, perplexity_error);
+        app_text_format(&out, "{\"n_tokens\": %zu, \"n_scored\": %.0f, \"perplexity\": ", q->n_ids, q->surprise.n);
+        app_text_json_number(&out, perplexity);
+        app_text_add(&out, ", \"perplexity_standard_error\": ");
+        app_text_json_number(&out, perplexity_error);
         if (q->reference) {
-            text_add(&out, ", \"kl_divergence\": ");
-            text_json_number(&out, series_mean(&q->divergence));
-            text_add(&out, ", \"kl_divergence_standard_error\": ");
-            text_json_number(&out, series_error(&q->divergence));
-            text_add(&out, ", \"top_1_agreement\": ");
-            text_json_number(&out, series_mean(&q->agreement));
+            app_text_add(&out, ", \"kl_divergence\": ");
+            app_text_json_number(&out, series_mean(&q->divergence));
+            app_text_add(&out, ", \"kl_divergence_standard_error\": ");
+            app_text_json_number(&out, series_error(&q->divergence));
+            app_text_add(&out, ", \"top_1_agreement\": ");
+            app_text_json_number(&out, series_mean(&q->agreement));
         }
-        text_add(&out, "}\n");
+        app_text_add(&out, "}\n");
     } else {
-        text_format(&out, "perplexity       %.4f +- %.4f over %.0f tokens\n", perplexity, perplexity_error,
-                    q->surprise.n);
+        app_text_format(&out, "perplexity       %.4f +- %.4f over %.0f tokens\n", perplexity, perplexity_error,
+                        q->surprise.n);
         if (q->reference)
-            text_format(&out, "KL divergence    %.6f +- %.6f nats\ntop-1 agreement  %.2f %% of %.0f positions\n",
-                        series_mean(&q->divergence), series_error(&q->divergence), series_mean(&q->agreement) * 100,
-                        q->agreement.n);
+            app_text_format(&out, "KL divergence    %.6f +- %.6f nats\ntop-1 agreement  %.2f %% of %.0f positions\n",
+                            series_mean(&q->divergence), series_error(&q->divergence), series_mean(&q->agreement) * 100,
+                            q->agreement.n);
     }
     fputs(out.data, stdout);
-    text_free(&out);
+    app_text_free(&out);
 }
 
 // The reference must hold exactly one row per token.
@@ -176,7 +176,7 @@ static bool open_reference(struct quality *q, const char *path)
                  q->n_ids, q->n_vocab, (unsigned long long)wanted);
         return false;
     }
-    q->row = memory_new(q->n_vocab, sizeof *q->row);
+    q->row = app_memory_new(q->n_vocab, sizeof *q->row);
     return platform_seek(q->reference, 0);
 }
 
@@ -193,7 +193,7 @@ static int measure(const struct cli_options *options, struct karat_model *model,
         return 1;
     cli_interrupt_forget();
     cli_interrupt_watch(session);
-    uint32_t *ids = memory_new(window, sizeof *ids);
+    uint32_t *ids = app_memory_new(window, sizeof *ids);
     const enum karat_status status = run_windows(q, session, ids, window, &err);
     free(ids);
     cli_interrupt_watch(NULL);
@@ -238,7 +238,7 @@ int cli_quality(const struct cli_options *options)
         goto cleanup;
     karat_model_describe(model, &facts);
     q.n_vocab = facts.n_vocab;
-    if (karat_tokenize(model, text_of(&input), input.size, KARAT_TOKENIZE_BOS, &ids, &q.n_ids, &err) != KARAT_OK) {
+    if (karat_tokenize(model, app_text_of(&input), input.size, KARAT_TOKENIZE_BOS, &ids, &q.n_ids, &err) != KARAT_OK) {
         cli_fail("%s: %s", options->text_file, err.text);
         goto cleanup;
     }
@@ -253,7 +253,7 @@ cleanup:
     free(q.row);
     karat_free(ids);
     karat_model_close(model);
-    text_free(&input);
-    text_free(&fault);
+    app_text_free(&input);
+    app_text_free(&fault);
     return code;
 }

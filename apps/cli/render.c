@@ -18,13 +18,13 @@ int cli_render(const struct cli_options *options)
         cli_fail("%s", fault.data);
         goto cleanup;
     }
-    if (strlen(text_of(&input)) < input.size) {
+    if (strlen(app_text_of(&input)) < input.size) {
         cli_fail("the standard input holds a zero byte, which JSON does not allow");
         goto cleanup;
     }
     if (!cli_open_model(&model, options, true))
         goto cleanup;
-    if (karat_render(model, text_of(&input), options->no_fixes ? KARAT_RENDER_NO_FIXES : 0, &prompt, &err) !=
+    if (karat_render(model, app_text_of(&input), options->no_fixes ? KARAT_RENDER_NO_FIXES : 0, &prompt, &err) !=
         KARAT_OK) {
         cli_fail("%s", err.text);
         goto cleanup;
@@ -34,7 +34,7 @@ int cli_render(const struct cli_options *options)
 cleanup:
     karat_free(prompt);
     karat_model_close(model);
-    text_free(&input);
-    text_free(&fault);
+    app_text_free(&input);
+    app_text_free(&fault);
     return code;
 }

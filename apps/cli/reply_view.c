@@ -43,9 +43,9 @@ static void show_call(struct reply_view *view, const char *text, size_t size)
     struct text call = { 0 };
     reply_view_call(text, size, &call);
     fputs(terminal_style(stderr, TERMINAL_CALL), stderr);
-    terminal_write(stderr, text_of(&call), call.size);
+    terminal_write(stderr, app_text_of(&call), call.size);
     fprintf(stderr, "%s\n", terminal_style(stderr, TERMINAL_PLAIN));
-    text_free(&call);
+    app_text_free(&call);
 }
 
 bool reply_view_piece(void *user, enum karat_piece kind, const char *text, size_t size)
@@ -79,28 +79,28 @@ void reply_view_call(const char *call, size_t size, struct text *out)
 {
     struct json json;
     struct text fault = { 0 };
-    if (!json_parse(&json, call, size, &fault)) {
-        text_append(out, call, size); // shown as it is rather than not at all
-        text_free(&fault);
+    if (!app_json_parse(&json, call, size, &fault)) {
+        app_text_append(out, call, size); // shown as it is rather than not at all
+        app_text_free(&fault);
         return;
     }
-    size_t function = json_member(&json, 0, "function"); // the long form of OpenAI's API
+    size_t function = app_json_member(&json, 0, "function"); // the long form of OpenAI's API
     if (function == JSON_NONE)
         function = 0;
-    const size_t arguments = json_member(&json, function, "arguments");
-    json_content(&json, json_member(&json, function, "name"), out);
-    text_add(out, "(");
-    for (size_t key = json_first(&json, arguments); key != JSON_NONE;) {
-        const size_t value = json_next(&json, arguments, key);
-        if (key != json_first(&json, arguments))
-            text_add(out, ", ");
-        json_content(&json, key, out);
-        text_add(out, ": ");
-        json_raw(&json, value, out);
-        key = json_next(&json, arguments, value);
+    const size_t arguments = app_json_member(&json, function, "arguments");
+    app_json_content(&json, app_json_member(&json, function, "name"), out);
+    app_text_add(out, "(");
+    for (size_t key = app_json_first(&json, arguments); key != JSON_NONE;) {
+        const size_t value = app_json_next(&json, arguments, key);
+        if (key != app_json_first(&json, arguments))
+            app_text_add(out, ", ");
+        app_json_content(&json, key, out);
+        app_text_add(out, ": ");
+        app_json_raw(&json, value, out);
+        key = app_json_next(&json, arguments, value);
     }
-    text_add(out, ")");
-    json_free(&json);
+    app_text_add(out, ")");
+    app_json_free(&json);
 }
 
 const char *reply_view_remark(const struct karat_reply *reply)

@@ -17,22 +17,22 @@ static void print_json(const struct karat_reply *reply, const struct karat_sessi
     struct text out = { 0 };
     struct karat_timings t;
     karat_session_timings(session, &t);
-    text_add(&out, "{\"content\": ");
-    text_json(&out, reply->content, strlen(reply->content));
-    text_add(&out, ", \"thinking\": ");
-    text_json(&out, reply->thinking, strlen(reply->thinking));
-    text_format(&out, ", \"tool_calls\": %s, \"stop\": \"%s\"", reply->tool_calls, stops[reply->stop]);
-    text_format(&out, ", \"n_prompt\": %u, \"n_cached\": %u, \"n_generated\": %u", reply->n_prompt, reply->n_cached,
-                reply->n_generated);
-    text_add(&out, ", \"prefill_tokens_per_second\": ");
-    text_json_number(&out, t.prefill_ns ? (double)t.prefill_tokens * 1e9 / (double)t.prefill_ns : 0);
-    text_add(&out, ", \"decode_tokens_per_second\": ");
-    text_json_number(&out, t.decode_ns ? (double)t.decode_tokens * 1e9 / (double)t.decode_ns : 0);
-    text_add(&out, ", \"decode_bytes_per_second\": ");
-    text_json_number(&out, t.decode_ns ? (double)t.decode_bytes * 1e9 / (double)t.decode_ns : 0);
-    text_add(&out, "}\n");
+    app_text_add(&out, "{\"content\": ");
+    app_text_json(&out, reply->content, strlen(reply->content));
+    app_text_add(&out, ", \"thinking\": ");
+    app_text_json(&out, reply->thinking, strlen(reply->thinking));
+    app_text_format(&out, ", \"tool_calls\": %s, \"stop\": \"%s\"", reply->tool_calls, stops[reply->stop]);
+    app_text_format(&out, ", \"n_prompt\": %u, \"n_cached\": %u, \"n_generated\": %u", reply->n_prompt, reply->n_cached,
+                    reply->n_generated);
+    app_text_add(&out, ", \"prefill_tokens_per_second\": ");
+    app_text_json_number(&out, t.prefill_ns ? (double)t.prefill_tokens * 1e9 / (double)t.prefill_ns : 0);
+    app_text_add(&out, ", \"decode_tokens_per_second\": ");
+    app_text_json_number(&out, t.decode_ns ? (double)t.decode_tokens * 1e9 / (double)t.decode_ns : 0);
+    app_text_add(&out, ", \"decode_bytes_per_second\": ");
+    app_text_json_number(&out, t.decode_ns ? (double)t.decode_bytes * 1e9 / (double)t.decode_ns : 0);
+    app_text_add(&out, "}\n");
     fputs(out.data, stdout);
-    text_free(&out);
+    app_text_free(&out);
 }
 
 static enum karat_status continue_text(struct karat_session *session, const struct karat_model *model,
@@ -41,7 +41,7 @@ static enum karat_status continue_text(struct karat_session *session, const stru
 {
     uint32_t *ids = NULL;
     size_t n_ids = 0;
-    enum karat_status status = karat_tokenize(model, text_of(prompt), prompt->size,
+    enum karat_status status = karat_tokenize(model, app_text_of(prompt), prompt->size,
                                               KARAT_TOKENIZE_BOS | KARAT_TOKENIZE_SPECIAL, &ids, &n_ids, err);
     generate->on_piece = reply_view_piece;
     generate->user = view;
@@ -105,7 +105,7 @@ static int answer(const struct cli_options *options, const struct text *prompt)
         status = continue_text(session, model, prompt, &generate, &view, &reply, &err);
     } else {
         conversation_set_system(&talk, options->system);
-        conversation_add_user(&talk, text_of(prompt), prompt->size);
+        conversation_add_user(&talk, app_text_of(prompt), prompt->size);
         status = conversation_answer(&talk, session, &generate, &view, &reply, &err);
     }
     cli_interrupt_watch(NULL);
@@ -133,18 +133,18 @@ int cli_run(const struct cli_options *options)
                                : options->think ? "--think"
                                                 : "--tools");
     if (strcmp(options->rest.words[0], "-") != 0)
-        text_add(&prompt, options->rest.words[0]);
+        app_text_add(&prompt, options->rest.words[0]);
     else if (!files_read_stdin(&prompt, &fault))
         return cli_fail("%s", fault.data);
 
-    const size_t valid = text_utf8_prefix(text_of(&prompt), prompt.size);
+    const size_t valid = app_text_utf8_prefix(app_text_of(&prompt), prompt.size);
     if (prompt.size == 0)
         code = cli_fail("the prompt is empty");
     else if (valid < prompt.size)
         code = cli_fail("the prompt is not UTF-8 text: byte %zu is wrong", valid);
     else
         code = answer(options, &prompt);
-    text_free(&prompt);
-    text_free(&fault);
+    app_text_free(&prompt);
+    app_text_free(&fault);
     return code;
 }

@@ -16,13 +16,13 @@ static void on_check(void *user, const struct karat_check *check)
     test->n_checks++;
     test->n_failed += !check->passed;
     if (test->options->json) {
-        text_format(&test->json, "%s\n  {\"name\": ", test->n_checks > 1 ? "," : "");
-        text_json(&test->json, check->name, strlen(check->name));
-        text_format(&test->json, ", \"passed\": %s, \"error\": ", check->passed ? "true" : "false");
-        text_json_number(&test->json, check->error);
-        text_add(&test->json, ", \"bound\": ");
-        text_json_number(&test->json, check->bound);
-        text_format(&test->json, ", \"ns\": %llu}", (unsigned long long)check->ns);
+        app_text_format(&test->json, "%s\n  {\"name\": ", test->n_checks > 1 ? "," : "");
+        app_text_json(&test->json, check->name, strlen(check->name));
+        app_text_format(&test->json, ", \"passed\": %s, \"error\": ", check->passed ? "true" : "false");
+        app_text_json_number(&test->json, check->error);
+        app_text_add(&test->json, ", \"bound\": ");
+        app_text_json_number(&test->json, check->bound);
+        app_text_format(&test->json, ", \"ns\": %llu}", (unsigned long long)check->ns);
     } else if (!check->passed || !test->options->quiet) {
         printf("%s %-44s off by %.1e, allowed %.1e, %.3f ms\n", check->passed ? "ok  " : "FAIL", check->name,
                check->error, check->bound, (double)check->ns * 1e-6);
@@ -43,13 +43,13 @@ int cli_selftest(const struct cli_options *options)
     } else {
         if (options->json)
             printf("{\"n_checks\": %u, \"n_failed\": %u, \"checks\": [%s]}\n", test.n_checks, n_failed,
-                   text_of(&test.json));
+                   app_text_of(&test.json));
         else
             printf("%u checks, %u failed\n", test.n_checks, n_failed);
         code = cli_done();
         if (n_failed > 0)
             code = cli_fail("%u of %u kernels are wrong on this device", n_failed, test.n_checks);
     }
-    text_free(&test.json);
+    app_text_free(&test.json);
     return code;
 }

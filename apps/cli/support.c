@@ -48,7 +48,7 @@ int cli_done(void)
     int code = 0;
     if (!files_flush_stdout(&fault))
         code = cli_fail("%s", fault.data);
-    text_free(&fault);
+    app_text_free(&fault);
     return code;
 }
 
@@ -120,24 +120,24 @@ struct karat_sampling cli_sampling(const struct cli_options *options, const stru
 
 void cli_rate(double per_second, struct text *out)
 {
-    text_format(out, per_second >= 99.95 ? "%.0f" : per_second >= 9.995 ? "%.1f" : "%.2f", per_second);
+    app_text_format(out, per_second >= 99.95 ? "%.0f" : per_second >= 9.995 ? "%.1f" : "%.2f", per_second);
 }
 
 void cli_speed_line(const struct karat_timings *t, struct text *out)
 {
     if (t->prefill_tokens && t->prefill_ns) {
-        text_add(out, "prefill ");
+        app_text_add(out, "prefill ");
         cli_rate((double)t->prefill_tokens * 1e9 / (double)t->prefill_ns, out);
-        text_add(out, " t/s");
+        app_text_add(out, " t/s");
     }
     if (t->decode_tokens && t->decode_ns) {
-        text_add(out, out->size ? ", decode " : "decode ");
+        app_text_add(out, out->size ? ", decode " : "decode ");
         cli_rate((double)t->decode_tokens * 1e9 / (double)t->decode_ns, out);
-        text_add(out, " t/s");
+        app_text_add(out, " t/s");
         if (t->decode_bytes) {
-            text_add(out, ", ");
+            app_text_add(out, ", ");
             cli_rate((double)t->decode_bytes / (double)t->decode_ns, out);
-            text_add(out, " GB/s");
+            app_text_add(out, " GB/s");
         }
     }
 }
@@ -152,7 +152,7 @@ void cli_print_speed(const struct karat_session *session, const struct cli_optio
     if (line.size && !options->quiet)
         fprintf(stderr, "%s%s%s\n", terminal_style(stderr, TERMINAL_DIM), line.data,
                 terminal_style(stderr, TERMINAL_PLAIN));
-    text_free(&line);
+    app_text_free(&line);
 }
 
 // ---------------------------------------------------------------------------------------------------- Ctrl-C

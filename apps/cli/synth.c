@@ -202,7 +202,7 @@ static void add_keys(struct synth *s)
         gguf_add_u32(&k->bytes, is_global(i) ? h->n_kv_global : h->n_kv_local);
     gguf_key_array(k, "gemma4.attention.sliding_window_pattern", GGUF_BOOL, h->n_layers);
     for (uint32_t i = 0; i < h->n_layers; ++i)
-        text_append(&k->bytes, is_global(i) ? "\0" : "\1", 1);
+        app_text_append(&k->bytes, is_global(i) ? "\0" : "\1", 1);
     gguf_key_u32(k, "gemma4.attention.sliding_window", h->window);
     gguf_key_u32(k, "gemma4.attention.key_length", h->head_global);
     gguf_key_u32(k, "gemma4.attention.value_length", h->head_global);
@@ -258,7 +258,7 @@ static int write_model(const struct cli_options *options, struct synth *s)
         code = cli_done();
     }
 cleanup:
-    text_free(&fault);
+    app_text_free(&fault);
     return code;
 }
 
@@ -276,10 +276,10 @@ int cli_synth(const struct cli_options *options)
     if (!find_mix(options->type, &s.mix)) {
         struct text names = { 0 };
         for (size_t i = 0; i < SYNTH_N_FORMATS; ++i)
-            text_format(&names, "%s ", synth_formats[i].name);
+            app_text_format(&names, "%s ", synth_formats[i].name);
         const int code = cli_wrong_usage(CLI_synth, "--type wants one of %sQ4_K_M Q5_K_M MXFP4_MOE, not \"%s\"",
                                          names.data, options->type);
-        text_free(&names);
+        app_text_free(&names);
         return code;
     }
     for (size_t i = 0; i < COUNT(shapes); ++i)

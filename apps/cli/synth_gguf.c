@@ -15,7 +15,7 @@ enum { ALIGNMENT = 32, CHUNK_BYTES = 4 << 20 };
 void gguf_add_u32(struct text *bytes, uint32_t value)
 {
     const char le[4] = { (char)value, (char)(value >> 8), (char)(value >> 16), (char)(value >> 24) };
-    text_append(bytes, le, 4);
+    app_text_append(bytes, le, 4);
 }
 
 void gguf_add_u64(struct text *bytes, uint64_t value)
@@ -27,7 +27,7 @@ void gguf_add_u64(struct text *bytes, uint64_t value)
 void gguf_add_string(struct text *bytes, const char *value, size_t size)
 {
     gguf_add_u64(bytes, size);
-    text_append(bytes, value, size);
+    app_text_append(bytes, value, size);
 }
 
 static void begin_key(struct gguf_keys *keys, const char *key, enum gguf_type type)
@@ -60,7 +60,7 @@ void gguf_key_f32(struct gguf_keys *keys, const char *key, float value)
 void gguf_key_bool(struct gguf_keys *keys, const char *key, bool value)
 {
     begin_key(keys, key, GGUF_BOOL);
-    text_append(&keys->bytes, value ? "\1" : "\0", 1);
+    app_text_append(&keys->bytes, value ? "\1" : "\0", 1);
 }
 
 void gguf_key_string(struct gguf_keys *keys, const char *key, const char *value)
@@ -80,7 +80,7 @@ void gguf_key_array(struct gguf_keys *keys, const char *key, enum gguf_type elem
 
 void synth_file_free(struct synth_file *file)
 {
-    text_free(&file->keys.bytes);
+    app_text_free(&file->keys.bytes);
     free(file->tensors);
     *file = (struct synth_file){ 0 };
 }
@@ -89,7 +89,7 @@ void synth_file_add(struct synth_file *file, const struct synth_tensor *tensor)
 {
     if (file->n_tensors == file->capacity) {
         file->capacity = file->capacity ? file->capacity * 2 : 256;
-        file->tensors = memory_resize(file->tensors, file->capacity, sizeof *file->tensors);
+        file->tensors = app_memory_resize(file->tensors, file->capacity, sizeof *file->tensors);
     }
     file->tensors[file->n_tensors++] = *tensor;
 }
@@ -125,11 +125,11 @@ uint64_t synth_file_weight_bytes(const struct synth_file *file)
 
 static void build_head(const struct synth_file *file, struct text *head)
 {
-    text_append(head, "GGUF", 4);
+    app_text_append(head, "GGUF", 4);
     gguf_add_u32(head, 3);
     gguf_add_u64(head, file->n_tensors);
     gguf_add_u64(head, file->keys.n);
-    text_append(head, file->keys.bytes.data, file->keys.bytes.size);
+    app_text_append(head, file->keys.bytes.data, file->keys.bytes.size);
     uint64_t offset = 0;
     for (size_t i = 0; i < file->n_tensors; ++i) {
         const struct synth_tensor *tensor = &file->tensors[i];
@@ -142,7 +142,7 @@ static void build_head(const struct synth_file *file, struct text *head)
         offset += padded(n_bytes(tensor));
     }
     while (head->size % ALIGNMENT)
-        text_append(head, "\0", 1);
+        app_text_append(head, "\0", 1);
 }
 
 static void fill_near(const struct synth_tensor *tensor, uint8_t *out, size_t n, struct synth_random *random)
@@ -205,10 +205,10 @@ bool synth_file_write(const struct synth_file *file, const char *path,
         .user = user,
     };
     if (!w.out) {
-        text_format(fault, "cannot write %s: %s", path, strerror(errno));
+        app_text_format(fault, "cannot write %s: %s", path, strerror(errno));
         return false;
     }
-    w.chunk = memory_new(CHUNK_BYTES, 1);
+    w.chunk = app_memory_new(CHUNK_BYTES, 1);
     build_head(file, &head);
     errno = 0;
     bool good = fwrite(head.data, 1, head.size, w.out) == head.size;
@@ -217,10 +217,10 @@ bool synth_file_write(const struct synth_file *file, const char *path,
     const int cause = errno;
     good = fclose(w.out) == 0 && good;
     if (w.stopped)
-        text_format(fault, "stopped; %s is not complete", path);
+        app_text_format(fault, "stopped; %s is not complete", path);
     else if (!good)
-        text_format(fault, "cannot write %s: %s", path, strerror(cause ? cause : errno));
+        app_text_format(fault, "cannot write %s: %s", path, strerror(cause ? cause : errno));
     free(w.chunk);
-    text_free(&head);
+    app_text_free(&head);
     return good;
 }

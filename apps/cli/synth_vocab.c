@@ -25,7 +25,7 @@ static const char *take(struct reader *r, uint64_t size)
         r->failed = true;
     if (r->failed)
         return NULL;
-    text_reserve(&r->bytes, (size_t)size);
+    app_text_reserve(&r->bytes, (size_t)size);
     char *at = r->bytes.data + r->bytes.size;
     r->failed = fread(at, 1, (size_t)size, r->file) != size;
     if (r->failed)
@@ -72,7 +72,7 @@ static void copy_keys(struct reader *r, struct gguf_keys *keys, uint32_t *n_voca
     const uint64_t n_keys = take_number(r, 8);
     r->failed = r->failed || !gguf || (version != 2 && version != 3);
     for (uint64_t i = 0; i < n_keys && !r->failed; ++i) {
-        text_clear(&r->bytes);
+        app_text_clear(&r->bytes);
         const uint64_t size = take_number(r, 8);
         if (!take(r, size))
             return;
@@ -82,7 +82,7 @@ static void copy_keys(struct reader *r, struct gguf_keys *keys, uint32_t *n_voca
         take_value(r, take_number(r, 4), &n, 0);
         if (r->failed || !wanted)
             continue;
-        text_append(&keys->bytes, r->bytes.data, r->bytes.size);
+        app_text_append(&keys->bytes, r->bytes.data, r->bytes.size);
         keys->n++;
         if (tokens)
             *n_vocab = (uint32_t)n;
@@ -94,16 +94,16 @@ bool synth_vocab_copy(struct gguf_keys *keys, const char *path, uint32_t *n_voca
     struct reader r = { .file = platform_open(path, "rb") };
     *n_vocab = 0;
     if (!r.file) {
-        text_format(fault, "cannot open %s: %s", path, strerror(errno));
+        app_text_format(fault, "cannot open %s: %s", path, strerror(errno));
         return false;
     }
     copy_keys(&r, keys, n_vocab);
     fclose(r.file);
-    text_free(&r.bytes);
+    app_text_free(&r.bytes);
     if (r.failed)
-        text_format(fault, "%s is not a well-formed GGUF file", path);
+        app_text_format(fault, "%s is not a well-formed GGUF file", path);
     else if (*n_vocab == 0)
-        text_format(fault, "%s holds no vocabulary (tokenizer.ggml.tokens)", path);
+        app_text_format(fault, "%s holds no vocabulary (tokenizer.ggml.tokens)", path);
     return !r.failed && *n_vocab > 0;
 }
 
@@ -183,10 +183,10 @@ static void add_token(struct vocabulary *v, const char *text, enum token_type ty
 static void add_merge(struct vocabulary *v, const char *left, const char *right)
 {
     struct text merge = { 0 };
-    text_format(&merge, "%s %s", left, right);
+    app_text_format(&merge, "%s %s", left, right);
     gguf_add_string(&v->merges, merge.data, merge.size);
     v->n_merges++;
-    text_free(&merge);
+    app_text_free(&merge);
 }
 
 #define SPACE "\xe2\x96\x81" // U+2581, which stands for a space
@@ -261,7 +261,7 @@ static void build(struct vocabulary *v, uint32_t n_vocab)
     add_runs(v, SPACE);
 
     v->n_limit = v->n_tokens + (n_vocab - v->n_tokens) * 3 / 4;
-    v->known = memory_new(sizeof words, sizeof *v->known);
+    v->known = app_memory_new(sizeof words, sizeof *v->known);
     for (const char *word = words; *word;) {
         const size_t size = strcspn(word, " ");
         add_word(v, word, size);
@@ -275,7 +275,7 @@ static void add_array(struct gguf_keys *keys, const char *key, enum gguf_type ty
                       const struct text *bytes)
 {
     gguf_key_array(keys, key, type, n);
-    text_append(&keys->bytes, bytes->data, bytes->size);
+    app_text_append(&keys->bytes, bytes->data, bytes->size);
 }
 
 void synth_vocab_invent(struct gguf_keys *keys, uint32_t n_vocab)
@@ -297,8 +297,8 @@ void synth_vocab_invent(struct gguf_keys *keys, uint32_t n_vocab)
     gguf_key_u32(keys, "tokenizer.ggml.mask_token_id", 4);
     gguf_key_bool(keys, "tokenizer.ggml.add_bos_token", true);
     gguf_key_bool(keys, "tokenizer.ggml.add_space_prefix", false);
-    text_free(&v.tokens);
-    text_free(&v.types);
-    text_free(&v.merges);
+    app_text_free(&v.tokens);
+    app_text_free(&v.types);
+    app_text_free(&v.merges);
     free(v.known);
 }

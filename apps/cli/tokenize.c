@@ -20,20 +20,20 @@ int cli_tokenize(const struct cli_options *options)
     if (!cli_open_model(&model, options, true))
         goto cleanup;
     const unsigned flags = (options->bos ? KARAT_TOKENIZE_BOS : 0u) | (options->special ? KARAT_TOKENIZE_SPECIAL : 0u);
-    if (karat_tokenize(model, text_of(&input), input.size, flags, &ids, &n_ids, &err) != KARAT_OK) {
+    if (karat_tokenize(model, app_text_of(&input), input.size, flags, &ids, &n_ids, &err) != KARAT_OK) {
         cli_fail("%s", err.text);
         goto cleanup;
     }
-    text_add(&out, "[");
+    app_text_add(&out, "[");
     for (size_t i = 0; i < n_ids; ++i)
-        text_format(&out, i ? ", %u" : "%u", ids[i]);
-    text_add(&out, "]\n");
+        app_text_format(&out, i ? ", %u" : "%u", ids[i]);
+    app_text_add(&out, "]\n");
     fwrite(out.data, 1, out.size, stdout);
     code = cli_done();
 cleanup:
     karat_free(ids);
     karat_model_close(model);
-    text_free(&input);
-    text_free(&out);
+    app_text_free(&input);
+    app_text_free(&out);
     return code;
 }

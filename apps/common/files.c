@@ -10,13 +10,13 @@ static bool read_all(FILE *file, const char *name, struct text *out, struct text
 {
     size_t n;
     do {
-        text_reserve(out, 65536);
+        app_text_reserve(out, 65536);
         n = fread(out->data + out->size, 1, 65536, file);
         out->size += n;
         out->data[out->size] = '\0';
     } while (n > 0);
     if (ferror(file))
-        text_format(fault, "cannot read %s: %s", name, strerror(errno));
+        app_text_format(fault, "cannot read %s: %s", name, strerror(errno));
     return !ferror(file);
 }
 
@@ -30,7 +30,7 @@ bool files_read(const char *path, struct text *out, struct text *fault)
 {
     FILE *file = platform_open(path, "rb");
     if (!file) {
-        text_format(fault, "cannot open %s: %s", path, strerror(errno));
+        app_text_format(fault, "cannot open %s: %s", path, strerror(errno));
         return false;
     }
     const bool good = read_all(file, path, out, fault);
@@ -45,7 +45,7 @@ bool files_write(const char *path, const char *bytes, size_t size, struct text *
     if (file && fclose(file) != 0)
         good = false;
     if (!good)
-        text_format(fault, "cannot write %s: %s", path, strerror(errno));
+        app_text_format(fault, "cannot write %s: %s", path, strerror(errno));
     return good;
 }
 
@@ -54,8 +54,8 @@ bool files_flush_stdout(struct text *fault)
     if (fflush(stdout) == 0 && !ferror(stdout))
         return true;
     if (errno == EPIPE)
-        text_add(fault, "the reader of the standard output went away before the end");
+        app_text_add(fault, "the reader of the standard output went away before the end");
     else
-        text_format(fault, "cannot write the standard output: %s", strerror(errno));
+        app_text_format(fault, "cannot write the standard output: %s", strerror(errno));
     return false;
 }

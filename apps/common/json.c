@@ -23,7 +23,7 @@ static size_t add_node(struct parser *p, enum json_kind kind)
     struct json *json = p->json;
     if (json->n_nodes == p->capacity) {
         p->capacity = p->capacity ? p->capacity * 2 : 64;
-        json->nodes = memory_resize(json->nodes, p->capacity, sizeof *json->nodes);
+        json->nodes = app_memory_resize(json->nodes, p->capacity, sizeof *json->nodes);
     }
     json->nodes[json->n_nodes] = (struct json_node){ .kind = kind, .start = (size_t)(p->at - json->source) };
     return json->n_nodes++;
@@ -210,11 +210,11 @@ static bool parse_value(struct parser *p, unsigned depth)
     return true;
 }
 
-bool json_parse(struct json *json, const char *source, size_t size, struct text *fault)
+bool app_json_parse(struct json *json, const char *source, size_t size, struct text *fault)
 {
     *json = (struct json){ .source = source };
     struct parser p = { .json = json, .at = source, .end = source + size };
-    const size_t valid = text_utf8_prefix(source, size);
+    const size_t valid = app_text_utf8_prefix(source, size);
     if (valid < size) {
         p.at = source + valid;
         fail(&p, "a byte that is not UTF-8");
@@ -228,60 +228,60 @@ bool json_parse(struct json *json, const char *source, size_t size, struct text 
     }
     if (!p.fault)
         return true;
-    text_format(fault, "%s at byte %zu", p.fault, (size_t)(p.at - source));
-    json_free(json);
+    app_text_format(fault, "%s at byte %zu", p.fault, (size_t)(p.at - source));
+    app_json_free(json);
     return false;
 }
 
-void json_free(struct json *json)
+void app_json_free(struct json *json)
 {
     free(json->nodes);
     *json = (struct json){ 0 };
 }
 
-size_t json_first(const struct json *json, size_t parent)
+size_t app_json_first(const struct json *json, size_t parent)
 {
     if (parent == JSON_NONE || json->nodes[parent].kind < JSON_ARRAY)
         return JSON_NONE;
     return parent + 1 < json->nodes[parent].after ? parent + 1 : JSON_NONE;
 }
 
-size_t json_next(const struct json *json, size_t parent, size_t node)
+size_t app_json_next(const struct json *json, size_t parent, size_t node)
 {
     const size_t next = json->nodes[node].after;
     return next < json->nodes[parent].after ? next : JSON_NONE;
 }
 
-size_t json_member(const struct json *json, size_t object, const char *key)
+size_t app_json_member(const struct json *json, size_t object, const char *key)
 {
-    if (!json_is(json, object, JSON_OBJECT))
+    if (!app_json_is(json, object, JSON_OBJECT))
         return JSON_NONE;
     size_t found = JSON_NONE;
-    for (size_t k = json_first(json, object); k != JSON_NONE; k = json_next(json, object, k)) {
-        const bool match = json_equals(json, k, key);
-        k = json_next(json, object, k);
+    for (size_t k = app_json_first(json, object); k != JSON_NONE; k = app_json_next(json, object, k)) {
+        const bool match = app_json_equals(json, k, key);
+        k = app_json_next(json, object, k);
         if (match)
             found = k; // the last of equal names wins
     }
     return found;
 }
 
-size_t json_count(const struct json *json, size_t parent)
+size_t app_json_count(const struct json *json, size_t parent)
 {
     size_t n = 0;
-    for (size_t k = json_first(json, parent); k != JSON_NONE; k = json_next(json, parent, k))
+    for (size_t k = app_json_first(json, parent); k != JSON_NONE; k = app_json_next(json, parent, k))
         n++;
-    return json_is(json, parent, JSON_OBJECT) ? n / 2 : n;
+    return app_json_is(json, parent, JSON_OBJECT) ? n / 2 : n;
 }
 
-bool json_is(const struct json *json, size_t node, enum json_kind kind)
+bool app_json_is(const struct json *json, size_t node, enum json_kind kind)
 {
     return node != JSON_NONE && json->nodes[node].kind == kind;
 }
 
-double json_number(const struct json *json, size_t node)
+double app_json_number(const struct json *json, size_t node)
 {
-    if (!json_is(json, node, JSON_NUMBER))
+    if (!app_json_is(json, node, JSON_NUMBER))
         return 0;
     char digits[64];
     size_t size = json->nodes[node].end - json->nodes[node].start;
@@ -310,19 +310,19 @@ static void add_code_point(struct text *out, unsigned long c)
     }
     if (c >= 0x80)
         bytes[n++] = (char)(0x80 | (c & 63));
-    text_append(out, bytes, n);
+    app_text_append(out, bytes, n);
 }
 
-void json_content(const struct json *json, size_t node, struct text *out)
+void app_json_content(const struct json *json, size_t node, struct text *out)
 {
-    if (!json_is(json, node, JSON_STRING)) {
-        json_raw(json, node, out);
+    if (!app_json_is(json, node, JSON_STRING)) {
+        app_json_raw(json, node, out);
         return;
     }
     const char *at = json->source + json->nodes[node].start + 1, *end = json->source + json->nodes[node].end - 1;
     while (at < end) {
         if (*at != '\\') {
-            text_append(out, at++, 1);
+            app_text_append(out, at++, 1);
             continue;
         }
         static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
@@ -338,24 +338,24 @@ void json_content(const struct json *json, size_t node, struct text *out)
             add_code_point(out, code);
         } else {
             const char *known = strchr(from, c);
-            text_append(out, known ? &to[known - from] : &c, 1);
+            app_text_append(out, known ? &to[known - from] : &c, 1);
         }
     }
 }
 
-bool json_equals(const struct json *json, size_t node, const char *string)
+bool app_json_equals(const struct json *json, size_t node, const char *string)
 {
-    if (!json_is(json, node, JSON_STRING))
+    if (!app_json_is(json, node, JSON_STRING))
         return false;
     struct text content = { 0 };
-    json_content(json, node, &content);
-    const bool equal = content.size == strlen(string) && memcmp(text_of(&content), string, content.size) == 0;
-    text_free(&content);
+    app_json_content(json, node, &content);
+    const bool equal = content.size == strlen(string) && memcmp(app_text_of(&content), string, content.size) == 0;
+    app_text_free(&content);
     return equal;
 }
 
-void json_raw(const struct json *json, size_t node, struct text *out)
+void app_json_raw(const struct json *json, size_t node, struct text *out)
 {
     if (node != JSON_NONE)
-        text_append(out, json->source + json->nodes[node].start, json->nodes[node].end - json->nodes[node].start);
+        app_text_append(out, json->source + json->nodes[node].start, json->nodes[node].end - json->nodes[node].start);
 }

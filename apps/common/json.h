@@ -25,21 +25,21 @@ struct json {
 };
 
 // Parses source[0..size). On failure returns false and puts one sentence with the byte position into `fault`.
-bool json_parse(struct json *json, const char *source, size_t size, struct text *fault);
-void json_free(struct json *json);
+bool app_json_parse(struct json *json, const char *source, size_t size, struct text *fault);
+void app_json_free(struct json *json);
 
 // Nodes are named by their index, 0 is the root. JSON_NONE says there is none.
 #define JSON_NONE ((size_t)-1)
-size_t json_first(const struct json *json, size_t parent);             // first child
-size_t json_next(const struct json *json, size_t parent, size_t node); // the child after `node`
-size_t json_member(const struct json *json, size_t object, const char *key);
-size_t json_count(const struct json *json, size_t parent); // elements or members
+size_t app_json_first(const struct json *json, size_t parent);             // first child
+size_t app_json_next(const struct json *json, size_t parent, size_t node); // the child after `node`
+size_t app_json_member(const struct json *json, size_t object, const char *key);
+size_t app_json_count(const struct json *json, size_t parent); // elements or members
 
-bool json_is(const struct json *json, size_t node, enum json_kind kind); // false for JSON_NONE
-double json_number(const struct json *json, size_t node);                // 0 unless a number
+bool app_json_is(const struct json *json, size_t node, enum json_kind kind); // false for JSON_NONE
+double app_json_number(const struct json *json, size_t node);                // 0 unless a number
 // Appends a string's decoded content. What is not a string is appended as it stands in the source.
-void json_content(const struct json *json, size_t node, struct text *out);
-bool json_equals(const struct json *json, size_t node, const char *string);
-void json_raw(const struct json *json, size_t node, struct text *out); // appends the source of the node
+void app_json_content(const struct json *json, size_t node, struct text *out);
+bool app_json_equals(const struct json *json, size_t node, const char *string);
+void app_json_raw(const struct json *json, size_t node, struct text *out); // appends the source of the node
 
 #endif

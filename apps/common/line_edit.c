@@ -54,7 +54,7 @@ static enum line_result read_edited(struct line_edit *edit, struct text *out)
     errno = 0;
     const char *line = el_gets(edit->editor, &n);
     if (line && n > 0) {
-        text_append(out, line, (size_t)n);
+        app_text_append(out, line, (size_t)n);
         return LINE_READ;
     }
     const bool interrupted = n < 0 && platform_was_interrupted();
@@ -66,7 +66,7 @@ static enum line_result read_edited(struct line_edit *edit, struct text *out)
 
 struct line_edit *line_edit_open(void)
 {
-    struct line_edit *edit = memory_new(1, sizeof *edit);
+    struct line_edit *edit = app_memory_new(1, sizeof *edit);
     edit->terminal = platform_is_terminal(stdin);
 #ifdef KARAT_LIBEDIT
     open_editor(edit);
@@ -84,7 +84,7 @@ void line_edit_close(struct line_edit *edit)
     if (edit->history)
         history_end(edit->history);
 #endif
-    text_free(&edit->shown);
+    app_text_free(&edit->shown);
     free(edit);
 }
 
@@ -105,7 +105,7 @@ static enum line_result read_plain(struct text *out)
     errno = 0;
     char part[1024];
     while (fgets(part, sizeof part, stdin)) {
-        text_add(out, part);
+        app_text_add(out, part);
         if (out->size && out->data[out->size - 1] == '\n')
             return LINE_READ;
     }
@@ -122,7 +122,7 @@ static enum line_result read_console(struct text *out)
     char *line = platform_console_line();
     if (!line)
         return platform_was_interrupted() ? LINE_INTERRUPTED : LINE_END;
-    text_add(out, line);
+    app_text_add(out, line);
     free(line);
     return LINE_READ;
 }
@@ -139,18 +139,18 @@ static void show_prompt(struct line_edit *edit, const char *prompt)
 enum line_result line_edit_read(struct line_edit *edit, const char *prompt, struct text *out)
 {
     enum line_result result;
-    text_clear(out);
-    text_reserve(out, 0);
+    app_text_clear(out);
+    app_text_reserve(out, 0);
     fflush(stdout);
 #ifdef KARAT_LIBEDIT
     if (edit->editor) {
         const char *style = terminal_style(stderr, TERMINAL_PROMPT);
-        text_clear(&edit->shown);
+        app_text_clear(&edit->shown);
         // \1 tells the editor which part of the prompt takes no room.
         if (*style)
-            text_format(&edit->shown, "\1%s\1%s\1%s\1", style, prompt, terminal_style(stderr, TERMINAL_PLAIN));
+            app_text_format(&edit->shown, "\1%s\1%s\1%s\1", style, prompt, terminal_style(stderr, TERMINAL_PLAIN));
         else
-            text_add(&edit->shown, prompt);
+            app_text_add(&edit->shown, prompt);
         result = read_edited(edit, out);
         goto done;
     }
@@ -165,7 +165,7 @@ enum line_result line_edit_read(struct line_edit *edit, const char *prompt, stru
 done:
 #endif
     if (out->data == NULL)
-        text_clear(out);
+        app_text_clear(out);
     while (out->size && (out->data[out->size - 1] == '\n' || out->data[out->size - 1] == '\r'))
         out->data[--out->size] = '\0';
     return result;

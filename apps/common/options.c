@@ -27,21 +27,21 @@ bool options_number(const char *word, double *out)
     if (!*word || word[strspn(word, "0123456789.eE+-")] != '\0')
         return false; // strtod() alone would take "nan", "inf", "0x1p3" and leading space
     *out = strtod(word, &end);
-    return *end == '\0' && number_is_finite(*out);
+    return *end == '\0' && app_number_is_finite(*out);
 }
 
 static void describe_range(const struct option *option, const char *word, struct text *fault)
 {
     const bool whole = option->kind != OPTION_NUMBER;
-    text_format(fault, "%s wants %s", option->name,
-                option->kind == OPTION_COUNTS ? "whole numbers separated by commas, each"
-                : whole                       ? "a whole number"
-                                              : "a number");
+    app_text_format(fault, "%s wants %s", option->name,
+                    option->kind == OPTION_COUNTS ? "whole numbers separated by commas, each"
+                    : whole                       ? "a whole number"
+                                                  : "a number");
     if (whole && option->high > 9e15) // a double cannot name the largest of 64 bits
-        text_format(fault, " from %.0f to %llu", option->low, (unsigned long long)UINT64_MAX);
+        app_text_format(fault, " from %.0f to %llu", option->low, (unsigned long long)UINT64_MAX);
     else
-        text_format(fault, whole ? " from %.0f to %.0f" : " from %g to %g", option->low, option->high);
-    text_format(fault, ", not \"%s\"", word);
+        app_text_format(fault, whole ? " from %.0f to %.0f" : " from %g to %g", option->low, option->high);
+    app_text_format(fault, ", not \"%s\"", word);
 }
 
 static bool set_number(const struct option *option, const char *word, struct option_number *out, struct text *fault)
@@ -78,7 +78,7 @@ static bool set_counts(const struct option *option, const char *word, struct opt
             return false;
         }
         if (parsed.n == OPTION_COUNTS_MAX) {
-            text_format(fault, "%s takes at most %d numbers", option->name, OPTION_COUNTS_MAX);
+            app_text_format(fault, "%s takes at most %d numbers", option->name, OPTION_COUNTS_MAX);
             return false;
         }
         parsed.values[parsed.n++] = (uint32_t)value;
@@ -103,7 +103,7 @@ static bool set_choice(const struct option *option, const char *word, const char
         if (*at == '\0')
             break;
     }
-    text_format(fault, "%s wants one of %s, not \"%s\"", option->name, option->value, word);
+    app_text_format(fault, "%s wants one of %s, not \"%s\"", option->name, option->value, word);
     return false;
 }
 
@@ -144,13 +144,13 @@ static void unknown_option(const struct option *table, size_t n_options, unsigne
     while ((command >> index) > 1)
         index++;
     const struct option *other = find(table, n_options, ~0u, name, size);
-    text_format(fault, "%.*s is not an option of karat %s", (int)size, name, command_names[index]);
+    app_text_format(fault, "%.*s is not an option of karat %s", (int)size, name, command_names[index]);
     if (!other)
         return;
     unsigned owner = 0;
     while (!(other->commands >> owner & 1))
         owner++;
-    text_format(fault, "; karat %s has it", command_names[owner]);
+    app_text_format(fault, "; karat %s has it", command_names[owner]);
 }
 
 bool options_parse(const struct option *table, size_t n_options, unsigned command, const char *const *command_names,
@@ -177,12 +177,12 @@ bool options_parse(const struct option *table, size_t n_options, unsigned comman
         }
         const char *value = word[size] == '=' ? word + size + 1 : NULL;
         if (option->kind == OPTION_FLAG && value) {
-            text_format(fault, "%s takes no value, so \"%s\" cannot stand behind it", option->name, value);
+            app_text_format(fault, "%s takes no value, so \"%s\" cannot stand behind it", option->name, value);
             return false;
         }
         if (option->kind != OPTION_FLAG && !value) {
             if (i + 1 == argc) {
-                text_format(fault, "%s wants a value (%s) behind it", option->name, option->value);
+                app_text_format(fault, "%s wants a value (%s) behind it", option->name, option->value);
                 return false;
             }
             value = argv[++i];
@@ -199,8 +199,10 @@ void options_help(const struct option *table, size_t n_options, unsigned command
         if (!(table[i].commands & command))
             continue;
         struct text left = { 0 };
-        text_format(&left, "%s%s%s", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");
-        text_format(out, "  %-20s %s%s\n", left.data, left.size > 20 ? "\n                       " : "", table[i].help);
-        text_free(&left);
+        app_text_format(&left, "%s%s%s", table[i].name, table[i].value ? " " : "",
+                        table[i].value ? table[i].value : "");
+        app_text_format(out, "  %-20s %s%s\n", left.data, left.size > 20 ? "\n                       " : "",
+                        table[i].help);
+        app_text_free(&left);
     }
 }

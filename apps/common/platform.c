@@ -31,7 +31,7 @@ bool platform_was_interrupted(void)
 static char *from_wide(const wchar_t *wide, int n)
 {
     const int size = WideCharToMultiByte(CP_UTF8, 0, wide, n, NULL, 0, NULL, NULL);
-    char *utf8 = memory_new((size_t)size + 1, 1);
+    char *utf8 = app_memory_new((size_t)size + 1, 1);
     WideCharToMultiByte(CP_UTF8, 0, wide, n, utf8, size, NULL, NULL);
     return utf8;
 }
@@ -39,7 +39,7 @@ static char *from_wide(const wchar_t *wide, int n)
 static wchar_t *to_wide(const char *utf8)
 {
     const int size = MultiByteToWideChar(CP_UTF8, 0, utf8, -1, NULL, 0);
-    wchar_t *wide = memory_new((size_t)size + 1, sizeof *wide);
+    wchar_t *wide = app_memory_new((size_t)size + 1, sizeof *wide);
     MultiByteToWideChar(CP_UTF8, 0, utf8, -1, wide, size);
     return wide;
 }
@@ -67,7 +67,7 @@ void platform_start(int *argc, char ***argv)
     wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &n);
     if (!wide)
         return;
-    char **utf8 = memory_new((size_t)n + 1, sizeof *utf8); // lives as long as the program
+    char **utf8 = app_memory_new((size_t)n + 1, sizeof *utf8); // lives as long as the program
     for (int i = 0; i < n; ++i)
         utf8[i] = from_wide(wide[i], -1);
     LocalFree(wide);
@@ -153,11 +153,11 @@ char *platform_console_line(void)
         if (!ReadConsoleW(handle_of(stdin), wide, 511, &n, NULL) || n == 0) {
             // Ctrl-C ends the read with nothing in it.
             errno = GetLastError() == ERROR_OPERATION_ABORTED ? EINTR : 0;
-            text_free(&line);
+            app_text_free(&line);
             return NULL;
         }
         char *utf8 = from_wide(wide, (int)n);
-        text_add(&line, utf8);
+        app_text_add(&line, utf8);
         free(utf8);
         if (wide[n - 1] == L'\n')
             break;
@@ -165,11 +165,11 @@ char *platform_console_line(void)
     while (line.size && (line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
         line.data[--line.size] = '\0';
     if (line.size && line.data[0] == 26) { // Ctrl-Z, the console's end of input
-        text_free(&line);
+        app_text_free(&line);
         errno = 0;
         return NULL;
     }
-    return text_take(&line);
+    return app_text_take(&line);
 }
 
 #else

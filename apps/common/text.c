@@ -17,52 +17,52 @@ static void *checked(void *memory)
     return memory;
 }
 
-void *memory_new(size_t count, size_t size)
+void *app_memory_new(size_t count, size_t size)
 {
     return checked(calloc(count ? count : 1, size ? size : 1));
 }
 
-void *memory_resize(void *memory, size_t count, size_t size)
+void *app_memory_resize(void *memory, size_t count, size_t size)
 {
     if (size && count > SIZE_MAX / size)
         return checked(NULL);
     return checked(realloc(memory, count > 0 && size > 0 ? count * size : 1));
 }
 
-char *memory_copy(const char *bytes, size_t size)
+char *app_memory_copy(const char *bytes, size_t size)
 {
-    char *copy = memory_new(size + 1, 1);
+    char *copy = app_memory_new(size + 1, 1);
     if (size)
         memcpy(copy, bytes, size);
     return copy;
 }
 
-void text_free(struct text *text)
+void app_text_free(struct text *text)
 {
     free(text->data);
     *text = (struct text){ 0 };
 }
 
-void text_clear(struct text *text)
+void app_text_clear(struct text *text)
 {
     text->size = 0;
     if (text->data)
         text->data[0] = '\0';
 }
 
-const char *text_of(const struct text *text)
+const char *app_text_of(const struct text *text)
 {
     return text->data ? text->data : "";
 }
 
-char *text_take(struct text *text)
+char *app_text_take(struct text *text)
 {
-    char *data = text->data ? text->data : memory_copy("", 0);
+    char *data = text->data ? text->data : app_memory_copy("", 0);
     *text = (struct text){ 0 };
     return data;
 }
 
-void text_reserve(struct text *text, size_t n)
+void app_text_reserve(struct text *text, size_t n)
 {
     if (n > SIZE_MAX / 4 - text->size)
         checked(NULL);
@@ -70,24 +70,24 @@ void text_reserve(struct text *text, size_t n)
     if (wanted <= text->capacity)
         return;
     text->capacity = wanted < 256 ? 256 : wanted + wanted / 2;
-    text->data = memory_resize(text->data, text->capacity, 1);
+    text->data = app_memory_resize(text->data, text->capacity, 1);
 }
 
-void text_append(struct text *text, const char *bytes, size_t size)
+void app_text_append(struct text *text, const char *bytes, size_t size)
 {
-    text_reserve(text, size);
+    app_text_reserve(text, size);
     if (size)
         memcpy(text->data + text->size, bytes, size);
     text->size += size;
     text->data[text->size] = '\0';
 }
 
-void text_add(struct text *text, const char *string)
+void app_text_add(struct text *text, const char *string)
 {
-    text_append(text, string, strlen(string));
+    app_text_append(text, string, strlen(string));
 }
 
-void text_format(struct text *text, const char *format, ...)
+void app_text_format(struct text *text, const char *format, ...)
 {
     va_list args, again;
     va_start(args, format);
@@ -95,46 +95,46 @@ void text_format(struct text *text, const char *format, ...)
     const int size = vsnprintf(NULL, 0, format, args);
     va_end(args);
     if (size > 0) {
-        text_reserve(text, (size_t)size);
+        app_text_reserve(text, (size_t)size);
         vsnprintf(text->data + text->size, (size_t)size + 1, format, again);
         text->size += (size_t)size;
     }
     va_end(again);
 }
 
-void text_json(struct text *text, const char *bytes, size_t size)
+void app_text_json(struct text *text, const char *bytes, size_t size)
 {
-    text_add(text, "\"");
+    app_text_add(text, "\"");
     for (size_t i = 0; i < size; ++i) {
         const unsigned char c = (unsigned char)bytes[i];
         if (c == '"' || c == '\\')
-            text_format(text, "\\%c", c);
+            app_text_format(text, "\\%c", c);
         else if (c == '\n')
-            text_add(text, "\\n");
+            app_text_add(text, "\\n");
         else if (c == '\t')
-            text_add(text, "\\t");
+            app_text_add(text, "\\t");
         else if (c < 0x20 || c == 0x7f)
-            text_format(text, "\\u%04x", c);
+            app_text_format(text, "\\u%04x", c);
         else
-            text_append(text, bytes + i, 1);
+            app_text_append(text, bytes + i, 1);
     }
-    text_add(text, "\"");
+    app_text_add(text, "\"");
 }
 
-bool number_is_finite(double value)
+bool app_number_is_finite(double value)
 {
     return fabs(value) <= DBL_MAX;
 }
 
-void text_json_number(struct text *text, double value)
+void app_text_json_number(struct text *text, double value)
 {
-    if (number_is_finite(value))
-        text_format(text, "%.9g", value);
+    if (app_number_is_finite(value))
+        app_text_format(text, "%.9g", value);
     else
-        text_add(text, "null");
+        app_text_add(text, "null");
 }
 
-size_t text_utf8_prefix(const char *bytes, size_t size)
+size_t app_text_utf8_prefix(const char *bytes, size_t size)
 {
     const unsigned char *p = (const unsigned char *)bytes;
     size_t i = 0;
