@@ -33,19 +33,19 @@ bool ids_parse(const char *list, size_t size, uint32_t **ids, size_t *n_ids, str
     app_text_append(&source, list, size);
     app_text_add(&source, bare ? "]" : "");
 
-    bool good = app_json_parse(&json, source.data, source.size, fault);
-    if (good && !app_json_is(&json, 0, JSON_ARRAY)) {
+    const bool parsed = app_json_parse(&json, source.data, source.size, fault);
+    bool good = parsed && app_json_is(&json, 0, JSON_ARRAY);
+    if (parsed && !good)
         app_text_add(fault, "expected an array of token ids");
-        good = false;
-    }
     if (good) {
         *n_ids = app_json_count(&json, 0);
         *ids = app_memory_new(*n_ids, sizeof **ids);
         good = take_ids(&json, *ids, fault);
         if (!good)
             free(*ids);
-        app_json_free(&json);
     }
+    if (parsed)
+        app_json_free(&json);
     app_text_free(&source);
     return good;
 }
