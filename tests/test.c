@@ -29,6 +29,12 @@ bool test_check(struct test *t, bool ok, const char *file, int line, const char 
     return false;
 }
 
+bool test_check_uint(struct test *t, uint64_t got, uint64_t want, const char *file, int line, const char *what)
+{
+    return test_check(t, got == want, file, line, "%s is %llu, expected %llu", what, (unsigned long long)got,
+                      (unsigned long long)want);
+}
+
 uint32_t test_random_u32(struct test_random *random)
 {
     // splitmix64

@@ -24,6 +24,7 @@ struct test {
 };
 
 void test_register(struct test *t);
+bool test_check_uint(struct test *t, uint64_t got, uint64_t want, const char *file, int line, const char *what);
 bool test_check(struct test *t, bool ok, const char *file, int line, const char *format, ...) STATUS_PRINTF(5, 6);
 
 #define TEST(claim)                                                     \
@@ -41,9 +42,7 @@ bool test_check(struct test *t, bool ok, const char *file, int line, const char 
         if (!CHECK(condition)) \
             return;            \
     } while (0)
-#define CHECK_UINT(got, want)                                                                                 \
-    test_check(t, (uint64_t)(got) == (uint64_t)(want), __FILE__, __LINE__, "%s is %llu, expected %llu", #got, \
-               (unsigned long long)(got), (unsigned long long)(want))
+#define CHECK_UINT(got, want) test_check_uint(t, (uint64_t)(got), (uint64_t)(want), __FILE__, __LINE__, #got)
 #define CHECK_TEXT(got, want)                                                                                      \
     test_check(t, strcmp((got), (want)) == 0, __FILE__, __LINE__, "%s is\n    \"%s\", expected\n    \"%s\"", #got, \
                (got), (want))
