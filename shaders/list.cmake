@@ -20,4 +20,6 @@ foreach(format F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K Q2_K Q3_K IQ
     karat_shader(embed NAME embed_${format} DEFINES FORMAT_${format})
     karat_shader(mat_vec NAME mat_vec_${format} DEFINES FORMAT_${format})
     karat_shader(mat_vec NAME mat_vec_experts_${format} DEFINES FORMAT_${format} EXPERTS)
+    karat_shader(mat_mul NAME mat_mul_${format} DEFINES FORMAT_${format})
+    karat_shader(mat_mul NAME mat_mul_experts_${format} DEFINES FORMAT_${format} EXPERTS)
 endforeach()

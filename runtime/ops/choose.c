@@ -1,8 +1,7 @@
 // ops/choose.c -- see choose.h. Every clause says what was measured.
 #include "ops/choose.h"
 
-#include <assert.h>
-
+#include "shared/mat_mul.h"
 #include "shared/mat_vec.h"
 
 // One lane per row: a software device gathers loads lane by lane but broadcasts x in one instruction. Two rows per lane
@@ -36,11 +35,12 @@ static uint32_t lanes_per_row(uint32_t n_groups)
     return 8;
 }
 
-static struct linear_choice choose_gpu(enum kernel kernel, uint32_t n_cols, uint32_t n_cols_wanted)
+// Few columns: the weight's bytes are the cost, and every lane reads 16 of them at a time.
+static struct linear_choice choose_gpu_few(enum kernel kernel, uint32_t n_cols, uint32_t n_cols_wanted)
 {
     const uint32_t lanes = lanes_per_row(n_cols / 32);
     uint32_t cols = 1;
-    while (cols < n_cols_wanted && cols < 8)
+    while (cols < n_cols_wanted)
         cols *= 2;
     return (struct linear_choice){
         .kernel = kernel,
@@ -54,32 +54,64 @@ static struct linear_choice choose_gpu(enum kernel kernel, uint32_t n_cols, uint
     };
 }
 
-struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_rows, uint32_t n_cols, uint32_t n_tokens)
+// Many columns: arithmetic is the cost, and tiles in shared memory use each decoded weight COLS times.
+static struct linear_choice choose_gpu_many(enum kernel kernel, uint32_t n_cols_wanted)
 {
-    (void)n_rows;
-    return plan->cpu ? choose_cpu(KERNEL_MAT_VEC, n_tokens) : choose_gpu(KERNEL_MAT_VEC, n_cols, n_tokens);
+    const uint32_t cols = n_cols_wanted <= 16 ? 16 : n_cols_wanted <= 32 ? 32 : 64;
+    return (struct linear_choice){
+        .kernel = kernel,
+        .spec = { [MAT_MUL_COLS] = cols },
+        .rows_per_group = MAT_MUL_ROWS,
+        .cols_per_group = cols,
+    };
 }
 
-struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_rows, uint32_t n_cols, uint32_t tile_pairs)
+#define MAT_VEC_COLS_MAX 8
+
+struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
-    (void)n_rows;
-    const struct linear_choice choice = plan->cpu ? choose_cpu(KERNEL_MAT_VEC_EXPERTS, tile_pairs)
-                                                  : choose_gpu(KERNEL_MAT_VEC_EXPERTS, n_cols, tile_pairs);
-    assert(choice.cols_per_group == tile_pairs);
-    return choice;
+    if (plan->cpu)
+        return choose_cpu(KERNEL_MAT_VEC, n_tokens);
+    if (n_tokens <= MAT_VEC_COLS_MAX)
+        return choose_gpu_few(KERNEL_MAT_VEC, n_cols, n_tokens);
+    return choose_gpu_many(KERNEL_MAT_MUL, n_tokens);
+}
+
+struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols, uint32_t tile_pairs)
+{
+    if (plan->cpu)
+        return choose_cpu(KERNEL_MAT_VEC_EXPERTS, tile_pairs);
+    if (tile_pairs <= MAT_VEC_COLS_MAX)
+        return choose_gpu_few(KERNEL_MAT_VEC_EXPERTS, n_cols, tile_pairs);
+    return choose_gpu_many(KERNEL_MAT_MUL_EXPERTS, tile_pairs);
+}
+
+uint32_t choose_plan_tile_pairs(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used)
+{
+    // A tile that is not full computes its columns all the same, so tiles grow with the pairs an expert can expect.
+    const uint32_t n_pairs = n_tokens * n_used;
+    if (n_pairs <= n_experts)
+        return 1;
+    if (n_pairs < 4 * n_experts)
+        return 4;
+    if (plan->cpu || n_pairs < 12 * n_experts)
+        return 8;
+    return n_pairs < 24 * n_experts ? 16 : 32;
+}
+
+uint32_t choose_plan_n_tiles(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used)
+{
+    const uint32_t n_pairs = n_tokens * n_used;
+    const uint32_t n_tiles = n_pairs / choose_plan_tile_pairs(plan, n_tokens, n_experts, n_used) + n_experts;
+    return n_tiles < n_pairs ? n_tiles : n_pairs;
 }
 
 uint32_t choose_tile_pairs(const struct gpu_device *device, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used)
 {
-    (void)device;
-    // A tile that is not full computes its first columns again, so tiles grow with the pairs an expert can expect.
-    const uint32_t n_pairs = n_tokens * n_used;
-    return n_pairs <= n_experts ? 1 : n_pairs < 4 * n_experts ? 4 : 8;
+    return choose_plan_tile_pairs(gpu_device_plan(device), n_tokens, n_experts, n_used);
 }
 
 uint32_t choose_n_tiles(const struct gpu_device *device, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used)
 {
-    const uint32_t n_pairs = n_tokens * n_used;
-    const uint32_t n_tiles = n_pairs / choose_tile_pairs(device, n_tokens, n_experts, n_used) + n_experts;
-    return n_tiles < n_pairs ? n_tiles : n_pairs;
+    return choose_plan_n_tiles(gpu_device_plan(device), n_tokens, n_experts, n_used);
 }

@@ -7,7 +7,7 @@
 void op_embed(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view ids, const struct op_weight *table,
               uint32_t n_tokens, float scale)
 {
-    const uint32_t wg_size = 64, n_octets = table->n_cols / 8;
+    const uint32_t n_octets = table->n_cols / 8;
     for (uint32_t s = 0; s < table->n_segments; ++s) {
         const struct op_segment *segment = &table->segments[s];
         const struct embed_params params = {
@@ -21,10 +21,10 @@ void op_embed(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view ids, 
         };
         gpu_record_dispatch(rec, &(struct gpu_dispatch){
                                      .desc = &kernels[KERNEL_EMBED + table->type],
-                                     .spec = (const uint32_t[EMBED_N_SPEC]){ [EMBED_WG_SIZE] = wg_size },
+                                     .spec = (const uint32_t[EMBED_N_SPEC]){ [EMBED_WG_SIZE] = EMBED_LANES },
                                      .buffers = { [EMBED_IDS] = ids, [EMBED_Y] = y },
                                      .params = &params,
-                                     .grid = { rows_div_up(n_octets, wg_size), n_tokens, 1 },
+                                     .grid = { rows_div_up(n_octets, EMBED_LANES), n_tokens, 1 },
                                      .work = (uint64_t)n_tokens * table->n_cols,
                                      .label = "embed",
                                  });

@@ -11,6 +11,7 @@
 #include "shared/embed.h"
 #include "shared/gelu_mul.h"
 #include "shared/head_norm.h"
+#include "shared/mat_mul.h"
 #include "shared/mat_vec.h"
 #include "shared/moe_join.h"
 #include "shared/norm_add.h"
@@ -40,6 +41,38 @@
 #include "spv/embed_Q8_0.h"
 #include "spv/gelu_mul.h"
 #include "spv/head_norm.h"
+#include "spv/mat_mul_BF16.h"
+#include "spv/mat_mul_F16.h"
+#include "spv/mat_mul_F32.h"
+#include "spv/mat_mul_IQ4_NL.h"
+#include "spv/mat_mul_IQ4_XS.h"
+#include "spv/mat_mul_MXFP4.h"
+#include "spv/mat_mul_Q2_K.h"
+#include "spv/mat_mul_Q3_K.h"
+#include "spv/mat_mul_Q4_0.h"
+#include "spv/mat_mul_Q4_1.h"
+#include "spv/mat_mul_Q4_K.h"
+#include "spv/mat_mul_Q5_0.h"
+#include "spv/mat_mul_Q5_1.h"
+#include "spv/mat_mul_Q5_K.h"
+#include "spv/mat_mul_Q6_K.h"
+#include "spv/mat_mul_Q8_0.h"
+#include "spv/mat_mul_experts_BF16.h"
+#include "spv/mat_mul_experts_F16.h"
+#include "spv/mat_mul_experts_F32.h"
+#include "spv/mat_mul_experts_IQ4_NL.h"
+#include "spv/mat_mul_experts_IQ4_XS.h"
+#include "spv/mat_mul_experts_MXFP4.h"
+#include "spv/mat_mul_experts_Q2_K.h"
+#include "spv/mat_mul_experts_Q3_K.h"
+#include "spv/mat_mul_experts_Q4_0.h"
+#include "spv/mat_mul_experts_Q4_1.h"
+#include "spv/mat_mul_experts_Q4_K.h"
+#include "spv/mat_mul_experts_Q5_0.h"
+#include "spv/mat_mul_experts_Q5_1.h"
+#include "spv/mat_mul_experts_Q5_K.h"
+#include "spv/mat_mul_experts_Q6_K.h"
+#include "spv/mat_mul_experts_Q8_0.h"
 #include "spv/mat_vec_BF16.h"
 #include "spv/mat_vec_F16.h"
 #include "spv/mat_vec_F32.h"
@@ -93,8 +126,10 @@
         .full_subgroups = full,                         \
     }
 
-// A kernel's module for one weight format.
+// A kernel's module for one weight format. All products share their parameters.
 #define mat_vec_experts_params mat_vec_params
+#define mat_mul_params mat_vec_params
+#define mat_mul_experts_params mat_vec_params
 #define FORMAT(NAME, SIGNATURE, module, format, buffers, full) \
     [KERNEL_##NAME + QTYPE_##format] = {                       \
         .name = #module "." #format,                           \
@@ -107,10 +142,12 @@
 
 const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
 // clang-format off
-#define ROWS(name, text, id, block_len, block_bytes)                   \
-    FORMAT(EMBED, EMBED, embed, name, EMBED_N_BUFFERS, false),                \
-    FORMAT(MAT_VEC, MAT_VEC, mat_vec, name, MAT_VEC_N_BUFFERS, true),        \
-    FORMAT(MAT_VEC_EXPERTS, MAT_VEC, mat_vec_experts, name, MAT_VEC_N_BUFFERS_EXPERTS, true),
+#define ROWS(name, text, id, block_len, block_bytes)                                          \
+    FORMAT(EMBED, EMBED, embed, name, EMBED_N_BUFFERS, false),                                \
+    FORMAT(MAT_VEC, MAT_VEC, mat_vec, name, MAT_VEC_N_BUFFERS, true),                         \
+    FORMAT(MAT_VEC_EXPERTS, MAT_VEC, mat_vec_experts, name, MAT_VEC_N_BUFFERS_EXPERTS, true), \
+    FORMAT(MAT_MUL, MAT_MUL, mat_mul, name, MAT_VEC_N_BUFFERS, false),                        \
+    FORMAT(MAT_MUL_EXPERTS, MAT_MUL, mat_mul_experts, name, MAT_VEC_N_BUFFERS_EXPERTS, false),
     QTYPE_LIST(ROWS)
 #undef ROWS
     SINGLE(RMS_NORM, rms_norm, false),

@@ -5,6 +5,7 @@
 #include "ops/kernels.h"
 #include "ops/ops.h"
 #include "ops/rows.h"
+#include "shared/embed.h"
 #include "shared/mat_vec.h"
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)
@@ -59,7 +60,7 @@ void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct
     const uint32_t window = rows_per_window(plan, x_bytes > y_bytes ? x_bytes : y_bytes);
     for (uint32_t first = 0; first < shape->n_tokens; first += window) {
         params.n_tokens = rows_min(window, shape->n_tokens - first);
-        const struct linear_choice choice = choose_linear(plan, w->n_rows, w->n_cols, params.n_tokens);
+        const struct linear_choice choice = choose_linear(plan, w->n_cols, params.n_tokens);
         record_tokens(rec, rows_view(y, first * y_bytes, params.n_tokens * y_bytes),
                       rows_view(x, first * x_bytes, params.n_tokens * x_bytes), w, &choice, params);
     }
@@ -75,11 +76,10 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
                            const struct op_weight *w, const struct op_route *route,
                            const struct op_experts_shape *shape)
 {
-    const struct gpu_device *device = gpu_recorder_device(rec);
     const uint32_t n_pairs = shape->n_tokens * route->n_used;
-    const uint32_t n_tiles = choose_n_tiles(device, shape->n_tokens, route->n_experts, route->n_used);
-    const uint32_t tile_pairs = choose_tile_pairs(device, shape->n_tokens, route->n_experts, route->n_used);
-    const struct linear_choice choice = choose_experts(plan, w->n_rows, w->n_cols, tile_pairs);
+    const uint32_t n_tiles = choose_plan_n_tiles(plan, shape->n_tokens, route->n_experts, route->n_used);
+    const uint32_t tile_pairs = choose_plan_tile_pairs(plan, shape->n_tokens, route->n_experts, route->n_used);
+    const struct linear_choice choice = choose_experts(plan, w->n_cols, tile_pairs);
     struct mat_vec_params params = params_of(w);
     params.n_rows = w->n_rows;
     params.x_stride = w->n_cols;
@@ -107,18 +107,35 @@ void op_linear_experts(struct gpu_recorder *rec, struct gpu_view y, struct gpu_v
     linear_record_experts(rec, gpu_device_plan(gpu_recorder_device(rec)), y, x, w, route, shape);
 }
 
+// Rows and numbers of columns that reach every clause of choose.c, on any device.
+static const uint32_t list_widths[] = { 256, 512, 2816 }, list_tokens[] = { 1, 2, 4, 8, 16, 32, 64 };
+
+static bool list_format(enum qtype type, const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
+{
+    struct linear_choice seen[2 * COUNT(list_widths) * COUNT(list_tokens)];
+    size_t n_seen = 0;
+    for (size_t i = 0; i < 2 * COUNT(list_widths) * COUNT(list_tokens); ++i) {
+        const uint32_t n_cols = list_widths[i / 2 % COUNT(list_widths)];
+        const uint32_t n_tokens = list_tokens[i / 2 / COUNT(list_widths)];
+        const struct linear_choice choice =
+            i % 2 == 0 ? choose_linear(plan, n_cols, n_tokens) : choose_experts(plan, n_cols, n_tokens);
+        size_t k = 0;
+        while (k < n_seen && memcmp(&seen[k], &choice, sizeof choice) != 0)
+            ++k;
+        if (k < n_seen)
+            continue;
+        seen[n_seen++] = choice;
+        if (!visit(user, choice.kernel + type, choice.spec))
+            return false;
+    }
+    return true;
+}
+
 bool kernel_list_linear(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
 {
-    // Widths and numbers of tokens that reach every clause of choose.c.
-    static const uint32_t widths[] = { 256, 512, 704, 2816 }, n_tokens[] = { 1, 2, 4, 8, 512 };
-    for (int type = 0; type < QTYPE_COUNT; ++type) {
-        for (size_t i = 0; i < COUNT(widths); ++i) {
-            for (size_t k = 0; k < COUNT(n_tokens); ++k) {
-                const struct linear_choice choice = choose_linear(plan, 2816, widths[i], n_tokens[k]);
-                if (!visit(user, choice.kernel + (uint32_t)type, choice.spec))
-                    return false;
-            }
-        }
-    }
+    const uint32_t embed_spec[EMBED_N_SPEC] = { [EMBED_WG_SIZE] = EMBED_LANES };
+    for (int type = 0; type < QTYPE_COUNT; ++type)
+        if (!visit(user, KERNEL_EMBED + type, embed_spec) || !list_format((enum qtype)type, plan, visit, user))
+            return false;
     return true;
 }

@@ -10,6 +10,8 @@
 #define EMBED_WG_SIZE 0 // specialisation ids
 #define EMBED_N_SPEC 1
 
+#define EMBED_LANES 64 // the value of EMBED_WG_SIZE in use
+
 struct embed_params {
     uint32_t w_low, w_high; // device address of row first_row of the table
     uint32_t row_bytes;     // bytes between rows of the table

@@ -1,0 +1,75 @@
+// tests/unit/test_choose.c -- which kernel runs a product, on devices that are not here.
+#include "ops/choose.h"
+#include "shared/mat_mul.h"
+#include "shared/mat_vec.h"
+#include "test.h"
+
+static const struct gpu_plan cpu = { .cpu = true, .subgroup_size = 8 }, gpu = { .subgroup_size = 32 };
+
+TEST(a_software_device_gives_each_lane_a_row)
+{
+    static const uint32_t n_tokens[] = { 1, 2, 8, 9, 512 };
+    for (size_t i = 0; i < COUNT(n_tokens); ++i) {
+        const struct linear_choice choice = choose_linear(&cpu, 2816, n_tokens[i]);
+        CHECK_UINT(choice.kernel, KERNEL_MAT_VEC);
+        CHECK_UINT(choice.spec[MAT_VEC_LANES], 1);
+        CHECK_UINT(choice.rows_per_group, choice.spec[MAT_VEC_WG_SIZE] * choice.spec[MAT_VEC_ROWS]);
+    }
+}
+
+TEST(lanes_of_a_gpu_are_busy)
+{
+    // 704, 2112, 2816, 4096 and 8192 columns are what the model has.
+    static const struct {
+        uint32_t n_cols, lanes;
+    } rows[] = { { 32, 8 }, { 704, 8 }, { 2112, 16 }, { 2816, 32 }, { 4096, 32 }, { 8192, 32 } };
+    for (size_t i = 0; i < COUNT(rows); ++i) {
+        const struct linear_choice choice = choose_linear(&gpu, rows[i].n_cols, 1);
+        CHECK_UINT(choice.spec[MAT_VEC_LANES], rows[i].lanes);
+        CHECK_UINT(choice.rows_per_group,
+                   choice.spec[MAT_VEC_WG_SIZE] / choice.spec[MAT_VEC_LANES] * choice.spec[MAT_VEC_ROWS]);
+    }
+}
+
+TEST(many_tokens_go_through_tiles)
+{
+    static const struct {
+        uint32_t n_tokens;
+        enum kernel kernel;
+        uint32_t cols_per_group;
+    } rows[] = {
+        { 1, KERNEL_MAT_VEC, 1 },  { 3, KERNEL_MAT_VEC, 4 },   { 8, KERNEL_MAT_VEC, 8 },
+        { 9, KERNEL_MAT_MUL, 16 }, { 17, KERNEL_MAT_MUL, 32 }, { 512, KERNEL_MAT_MUL, 64 },
+    };
+    for (size_t i = 0; i < COUNT(rows); ++i) {
+        const struct linear_choice choice = choose_linear(&gpu, 2816, rows[i].n_tokens);
+        CHECK_UINT(choice.kernel, rows[i].kernel);
+        CHECK_UINT(choice.cols_per_group, rows[i].cols_per_group);
+    }
+}
+
+TEST(experts_compute_exactly_the_tiles_of_the_route)
+{
+    const struct gpu_plan *plans[] = { &cpu, &gpu };
+    for (size_t i = 0; i < COUNT(plans); ++i)
+        for (uint32_t n_tokens = 1; n_tokens <= 4096; n_tokens = n_tokens * 3 / 2 + 1) {
+            const uint32_t pairs = choose_plan_tile_pairs(plans[i], n_tokens, 128, 8);
+            CHECK_UINT(choose_experts(plans[i], 704, pairs).cols_per_group, pairs);
+        }
+}
+
+TEST(one_token_has_one_pair_to_a_tile)
+{
+    CHECK_UINT(choose_plan_tile_pairs(&gpu, 1, 128, 8), 1);
+    CHECK_UINT(choose_plan_n_tiles(&gpu, 1, 128, 8), 8);
+}
+
+TEST(tiles_suffice_for_any_spread_of_pairs)
+{
+    // The worst spread: every expert that can leaves one pair over.
+    for (uint32_t n_tokens = 1; n_tokens <= 1024; n_tokens = n_tokens * 2 + 1) {
+        const uint32_t n_pairs = n_tokens * 8, pairs = choose_plan_tile_pairs(&gpu, n_tokens, 128, 8);
+        const uint32_t n_over = n_pairs < 128 ? n_pairs : 128;
+        CHECK(choose_plan_n_tiles(&gpu, n_tokens, 128, 8) >= n_over + (n_pairs - n_over) / pairs);
+    }
+}
