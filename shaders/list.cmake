@@ -16,6 +16,9 @@ karat_shader(top_k)
 # The gpu room's own tests.
 karat_shader(test_scale)
 karat_shader(test_address)
+karat_shader(test_stream)
+
+# Products and tables, once per weight format.
 foreach(format F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K Q2_K Q3_K IQ4_NL IQ4_XS MXFP4)
     karat_shader(embed NAME embed_${format} DEFINES FORMAT_${format})
     karat_shader(mat_vec NAME mat_vec_${format} DEFINES FORMAT_${format})
