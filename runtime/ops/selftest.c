@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "ops/check.h"
+#include "ops/check_linear.h"
 
 // Rows of tables leave out what is zero.
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -48,6 +48,17 @@ struct selftest_case {
         __VA_ARGS__             \
     }
 
+#define LINEAR(...)                    \
+    &(const struct check_linear_shape) \
+    {                                  \
+        __VA_ARGS__                    \
+    }
+#define EXPERTS(...)                    \
+    &(const struct check_experts_shape) \
+    {                                   \
+        __VA_ARGS__                     \
+    }
+
 // clang-format off
 static const struct selftest_case cases[] = {
     { "rms_norm: one token", check_rms_norm, ROWS(1, 2816, true), false },
@@ -71,6 +82,29 @@ static const struct selftest_case cases[] = {
     { "route: ties", check_route, ROUTE(33, 128, 8, .ties = true), false },
     { "moe_join: one token", check_join, JOIN(1, 2816, 8, true), false },
     { "moe_join: 64 tokens", check_join, JOIN(64, 2816, 8, true), true },
+    { "embed: Q6_K", check_embed, LINEAR(QTYPE_Q6_K, 1000, 2816, 5), false },
+    { "linear: F32, the router", check_linear, LINEAR(QTYPE_F32, 128, 2816, 1), false },
+    { "linear: Q4_K, one token", check_linear, LINEAR(QTYPE_Q4_K, 2112, 2816, 1), false },
+    { "linear: Q5_0, one token", check_linear, LINEAR(QTYPE_Q5_0, 704, 704, 1), false },
+    { "linear: Q6_K, one token", check_linear, LINEAR(QTYPE_Q6_K, 704, 4096, 1), false },
+    { "linear: Q8_0, one token", check_linear, LINEAR(QTYPE_Q8_0, 704, 2112, 1), false },
+    { "linear: Q4_0, one token", check_linear, LINEAR(QTYPE_Q4_0, 704, 2816, 1), false },
+    { "linear: Q4_K, 4 tokens", check_linear, LINEAR(QTYPE_Q4_K, 256, 2816, 4), true },
+    { "linear: Q4_K, 65 tokens", check_linear, LINEAR(QTYPE_Q4_K, 256, 2816, 65), false },
+    { "linear: Q8_0, 17 tokens", check_linear, LINEAR(QTYPE_Q8_0, 256, 2112, 17), true },
+    { "linear: F16, one token", check_linear, LINEAR(QTYPE_F16, 704, 704, 1), true },
+    { "linear: BF16, one token", check_linear, LINEAR(QTYPE_BF16, 704, 704, 1), true },
+    { "linear: Q4_1, one token", check_linear, LINEAR(QTYPE_Q4_1, 704, 704, 1), true },
+    { "linear: Q5_1, one token", check_linear, LINEAR(QTYPE_Q5_1, 704, 704, 1), true },
+    { "linear: Q5_K, one token", check_linear, LINEAR(QTYPE_Q5_K, 704, 2816, 1), true },
+    { "linear: Q2_K, one token", check_linear, LINEAR(QTYPE_Q2_K, 704, 2816, 1), true },
+    { "linear: Q3_K, one token", check_linear, LINEAR(QTYPE_Q3_K, 704, 2816, 1), true },
+    { "linear: IQ4_NL, one token", check_linear, LINEAR(QTYPE_IQ4_NL, 704, 704, 1), true },
+    { "linear: IQ4_XS, one token", check_linear, LINEAR(QTYPE_IQ4_XS, 704, 2816, 1), true },
+    { "linear: MXFP4, one token", check_linear, LINEAR(QTYPE_MXFP4, 704, 704, 1), true },
+    { "linear_experts: Q4_K, one token", check_experts, EXPERTS(QTYPE_Q4_K, 16, 8, 704, 2816, 1, .y_extra = 704), false },
+    { "linear_experts: Q5_0, one token", check_experts, EXPERTS(QTYPE_Q5_0, 16, 8, 704, 704, 1, .x_per_pair = true), false },
+    { "linear_experts: Q4_K, 61 tokens", check_experts, EXPERTS(QTYPE_Q4_K, 8, 4, 96, 512, 61), true },
     { "softcap: the vocabulary", check_softcap, ROWS(1, 262144, .scale = 40), false },
     { "top_k: argmax of the vocabulary", check_top_k, TOP_K(1, 262144, 1), false },
     { "top_k: 64 of the vocabulary", check_top_k, TOP_K(1, 262144, 64), true },
