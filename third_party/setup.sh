@@ -6,8 +6,8 @@
 #           AMD, Intel and NVIDIA that run without their hardware
 #
 # Debian's packages go into the system; everything newer than Debian 12 goes into .deps/ in this repository, which may
-# be deleted at any time. A machine that has it all passes in about a second. A part that only widens the tests and cannot
-# be had (another distribution, no network) is reported and left out; the tests that need it then say so.
+# be deleted at any time. A machine that has it all passes in about a second. A part that only widens the tests and
+# cannot be had (another distribution, no network) is reported and left out; the tests that need it then say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD deps=$PWD/.deps
@@ -21,7 +21,7 @@ tests_packages="git clang clang-format libclang-rt-14-dev vulkan-validationlayer
     wine wine64 xvfb xauth python3-numpy locales"
 # These have to be newer than Debian 12's own.
 tests_backports="mesa-vulkan-drivers mesa-drm-shim"
-shim_packages="g++ bison flex python3-mako python3-yaml pkg-config"
+shim_packages="g++ bison flex python3-mako python3-yaml pkg-config zlib1g-dev libexpat1-dev"
 shim_backports="meson libdrm-dev"
 
 seconds() { date +%s.%N; }
@@ -158,9 +158,9 @@ make_intel_shim() {
     prefix "$work" trixie src:mesa
     mkdir "$work/mesa"
     tar xf "$work"/mesa.orig.tar.* -C "$work/mesa" --strip-components=1
-    meson setup "$work/build" "$work/mesa" -Dbuildtype=release -Dvulkan-drivers= -Dgallium-drivers= -Dplatforms= \
-        -Dtools=drm-shim,intel -Dllvm=disabled -Dglx=disabled -Degl=disabled -Dopengl=false -Dgles1=disabled \
-        -Dgles2=disabled -Dgbm=disabled -Dvalgrind=disabled -Dlibunwind=disabled -Dlmsensors=disabled \
+    meson setup "$work/build" "$work/mesa" --wrap-mode=nodownload -Dbuildtype=release \
+        -Dvulkan-drivers= -Dgallium-drivers= -Dplatforms= -Dtools=drm-shim,intel -Dllvm=disabled -Dglx=disabled \
+        -Degl=disabled -Dopengl=false -Dgles1=disabled -Dgles2=disabled -Dgbm=disabled -Dvalgrind=disabled -Dlibunwind=disabled -Dlmsensors=disabled \
         -Dzstd=disabled -Dxmlconfig=disabled -Dandroid-libbacktrace=disabled
     ninja -j2 -C "$work/build" src/intel/tools/libintel_noop_drm_shim.so
     mkdir -p "$deps/intel-shim"
