@@ -44,9 +44,12 @@ static int write_logits(const struct cli_options *options, const uint32_t *ids, 
     struct karat_model_facts facts;
     struct rows rows = { .n_rows = n_ids, .progress = { .what = "evaluating", .plain_numbers = true } };
     int code = 1;
+    // Scores are for comparing, so nothing is rounded on the way unless --kv asks for it.
+    struct cli_options exact = *options;
+    exact.cache = options->cache ? options->cache : "f32";
     // Just as much room as needed, unless --ctx says otherwise.
     const uint32_t n_context = options->n_context.given ? (uint32_t)options->n_context.count : (uint32_t)n_ids;
-    if (!cli_open_model(&model, options, false) || !cli_open_session(&session, model, options, n_context))
+    if (!cli_open_model(&model, options, false) || !cli_open_session(&session, model, &exact, n_context))
         goto cleanup;
     karat_model_describe(model, &facts);
     rows.n_vocab = facts.n_vocab;
