@@ -20,7 +20,7 @@ void op_embed(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view ids, 
             .scale = scale,
         };
         gpu_record_dispatch(rec, &(struct gpu_dispatch){
-                                     .desc = &kernels[KERNEL_EMBED + table->type],
+                                     .desc = &kernels[kernel_of(KERNEL_EMBED, table->type)],
                                      .spec = (const uint32_t[EMBED_N_SPEC]){ [EMBED_WG_SIZE] = EMBED_LANES },
                                      .buffers = { [EMBED_IDS] = ids, [EMBED_Y] = y },
                                      .params = &params,

@@ -32,6 +32,11 @@ enum kernel {
     KERNEL_COUNT
 };
 
+static inline enum kernel kernel_of(enum kernel family, enum qtype type)
+{
+    return (enum kernel)((int)family + (int)type);
+}
+
 // Indexed by enum kernel. A row whose code is NULL is not there yet.
 extern const struct gpu_kernel_desc kernels[KERNEL_COUNT];
 

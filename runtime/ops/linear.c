@@ -34,7 +34,7 @@ static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gp
         params.n_rows = segment->n_rows;
         params.y_offset = y_offset + segment->first_row;
         gpu_record_dispatch(rec, &(struct gpu_dispatch){
-                                     .desc = &kernels[choice->kernel + w->type],
+                                     .desc = &kernels[kernel_of(choice->kernel, w->type)],
                                      .spec = choice->spec,
                                      .buffers = { [MAT_VEC_X] = x, [MAT_VEC_Y] = y },
                                      .params = &params,
@@ -87,7 +87,7 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
     params.y_offset = shape->y_offset;
     params.x_divisor = shape->x_per_pair ? 1 : route->n_used;
     gpu_record_dispatch(rec, &(struct gpu_dispatch){
-                                 .desc = &kernels[choice.kernel + w->type],
+                                 .desc = &kernels[kernel_of(choice.kernel, w->type)],
                                  .spec = choice.spec,
                                  .buffers = { [MAT_VEC_X] = x,
                                               [MAT_VEC_Y] = y,
@@ -125,7 +125,7 @@ static bool list_format(enum qtype type, const struct gpu_plan *plan, kernel_vis
         if (k < n_seen)
             continue;
         seen[n_seen++] = choice;
-        if (!visit(user, choice.kernel + type, choice.spec))
+        if (!visit(user, kernel_of(choice.kernel, type), choice.spec))
             return false;
     }
     return true;
@@ -135,7 +135,8 @@ bool kernel_list_linear(const struct gpu_plan *plan, kernel_visit_fn *visit, voi
 {
     const uint32_t embed_spec[EMBED_N_SPEC] = { [EMBED_WG_SIZE] = EMBED_LANES };
     for (int type = 0; type < QTYPE_COUNT; ++type)
-        if (!visit(user, KERNEL_EMBED + type, embed_spec) || !list_format((enum qtype)type, plan, visit, user))
+        if (!visit(user, kernel_of(KERNEL_EMBED, (enum qtype)type), embed_spec) ||
+            !list_format((enum qtype)type, plan, visit, user))
             return false;
     return true;
 }

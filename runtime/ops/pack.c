@@ -237,7 +237,7 @@ struct planes {
 
 // Nibbles 8j .. 8j + 3 go to the low halves of a word's bytes, the next four to the high halves; narrower planes stack
 // fours of codes in the same way.
-static void write_codes(struct planes *to, const uint32_t codes[8], const struct pack_format *format)
+static inline void write_codes(struct planes *to, const uint32_t codes[8], const struct pack_format *format)
 {
     if (format->low_bits == 8)
         for (int m = 0; m < 8; ++m)
@@ -269,18 +269,20 @@ static void write_codes(struct planes *to, const uint32_t codes[8], const struct
     to->high += 4 * format->high_bits;
 }
 
-static void pack_row(uint8_t *out, const uint8_t *row, enum qtype type, uint64_t n_cols)
+// Inlined once per format, so that the compiler sees constants in place of the table's numbers and functions.
+static inline __attribute__((always_inline)) void pack_row(uint8_t *out, const uint8_t *row, enum qtype type,
+                                                           uint32_t block_len, uint32_t block_bytes, uint64_t n_cols)
 {
     const struct pack_format *format = &formats[type];
-    const uint64_t n_groups = n_cols / PACK_GROUP, n_blocks = n_cols / qtypes[type].block_len;
-    const uint32_t groups_per_block = qtypes[type].block_len / PACK_GROUP;
+    const uint64_t n_groups = n_cols / PACK_GROUP, n_blocks = n_cols / block_len;
+    const uint32_t groups_per_block = block_len / PACK_GROUP;
     struct planes to = { .low = out };
     to.high = to.low + n_groups * 4 * format->low_bits;
     to.scale = to.high + n_groups * 4 * format->high_bits;
     to.head = to.scale + n_groups * format->scale_bytes;
 
     for (uint64_t b = 0; b < n_blocks; ++b) {
-        const uint8_t *block = row + b * qtypes[type].block_bytes;
+        const uint8_t *block = row + b * block_bytes;
         for (uint32_t g = 0; g < groups_per_block; ++g) {
             uint32_t codes[8];
             format->read_codes(codes, block, g);
@@ -299,11 +301,18 @@ static void pack_row(uint8_t *out, const uint8_t *row, enum qtype type, uint64_t
 void pack_rows(uint8_t *out, const uint8_t *rows, enum qtype type, uint64_t n_cols, uint64_t n_rows)
 {
     const uint64_t out_bytes = pack_row_bytes(type, n_cols), row_bytes = qtype_bytes(type, n_cols);
-    if (formats[type].low_bits == 0) {
-        // Whole groups of 2- and 4-byte weights are multiples of 16 already.
-        memcpy(out, rows, n_rows * row_bytes);
-        return;
+    switch (type) {
+#define PACK_CASE(name, text, id, block_len, block_bytes)                                                          \
+    case QTYPE_##name:                                                                                             \
+        if (formats[QTYPE_##name].low_bits == 0) /* whole groups of plain weights are multiples of 16 already */   \
+            memcpy(out, rows, n_rows *row_bytes);                                                                  \
+        else                                                                                                       \
+            for (uint64_t r = 0; r < n_rows; ++r)                                                                  \
+                pack_row(out + r * out_bytes, rows + r * row_bytes, QTYPE_##name, block_len, block_bytes, n_cols); \
+        break;
+        QTYPE_LIST(PACK_CASE)
+#undef PACK_CASE
+    case QTYPE_COUNT:
+        break;
     }
-    for (uint64_t r = 0; r < n_rows; ++r)
-        pack_row(out + r * out_bytes, rows + r * row_bytes, type, n_cols);
 }
