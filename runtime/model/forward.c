@@ -110,7 +110,7 @@ static void experts_forward(const struct pass *p, uint32_t index, const struct o
 
     op_linear(p->rec, logits, embd_rows(p, SCRATCH_NORM_ROUTER), &l->router,
               &(struct op_linear_shape){ .n_tokens = p->n });
-    op_route(p->rec, route, logits, &l->expert_scale, p->n);
+    op_route(p->rec, route, logits, l->expert_scale.n > 0 ? &l->expert_scale : NULL, p->n);
     op_linear_experts(p->rec, gate_up, norm, &l->expert_gate, route,
                       &(struct op_experts_shape){ .n_tokens = p->n, .y_stride = 2 * n_ff });
     op_linear_experts(p->rec, gate_up, norm, &l->expert_up, route,

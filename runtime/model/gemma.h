@@ -49,7 +49,7 @@ struct gemma_layer {
     // Mixture-of-experts models only.
     struct op_vector dense_post_norm, expert_norm, expert_post_norm, router_scale, expert_scale;
     struct op_weight router, expert_gate, expert_up, expert_down;
-    struct op_vector out_scale; // one number; n is 0 where the file has none
+    struct op_vector out_scale; // one number; its n and that of expert_scale are 0 where the file has none
 };
 
 struct gemma_weights {

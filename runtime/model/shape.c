@@ -11,6 +11,7 @@
 #define HEAD_SIZE_MAX 512
 #define EXPERTS_MAX 256
 #define EXPERTS_USED_MAX 16
+#define VOCAB_MAX (1u << 24)
 #define CONTEXT_MAX (1u << 18) // positions the rotation tables reach
 
 static const struct meta_entry *find_key(const struct model_file *file, const char *name)
@@ -18,6 +19,47 @@ static const struct meta_entry *find_key(const struct model_file *file, const ch
     char key[128];
     snprintf(key, sizeof key, ARCHITECTURE ".%s", name);
     return model_file_find_meta(file, key);
+}
+
+// What a sentence calls a value.
+static void print_value(char text[64], const struct meta_value *value)
+{
+    switch (value->type) {
+    case META_UINT:
+        snprintf(text, 64, "%" PRIu64, value->uint);
+        return;
+    case META_INT:
+        snprintf(text, 64, "%" PRId64, value->sint);
+        return;
+    case META_FLOAT:
+        snprintf(text, 64, "%g", value->real);
+        return;
+    case META_BOOL:
+        snprintf(text, 64, "%s", value->boolean ? "true" : "false");
+        return;
+    default:
+        snprintf(text, 64, "a text");
+    }
+}
+
+// One element as a number in [low, high].
+static enum karat_status convert_u32(uint32_t *out, const struct meta_entry *entry, uint64_t element, uint32_t low,
+                                     uint32_t high, struct karat_error *err)
+{
+    const struct meta_value value = meta_get(entry, element);
+    const bool is_flag = value.type == META_BOOL, is_signed = value.type == META_INT && value.sint < 0;
+    const bool is_number = is_flag || value.type == META_UINT || value.type == META_INT;
+    const uint64_t number = is_flag ? value.boolean : value.uint;
+    if (is_number && !is_signed && number >= low && number <= high) {
+        *out = (uint32_t)number;
+        return KARAT_OK;
+    }
+    char found[64], where[48] = "";
+    print_value(found, &value);
+    if (entry->type == META_ARRAY)
+        snprintf(where, sizeof where, " for layer %" PRIu64, element);
+    return status_fail(err, KARAT_ERR_FORMAT, "key %.*s is %s%s, expected a whole number from %" PRIu32 " to %" PRIu32,
+                       SPAN_ARGS(entry->key), found, where, low, high);
 }
 
 // Element `layer` of a per-layer array, or the scalar that stands for all layers.
@@ -32,54 +74,55 @@ static enum karat_status read_layer_u32(uint32_t *out, const struct model_file *
         return status_fail(err, KARAT_ERR_FORMAT,
                            "key " ARCHITECTURE ".%s has %" PRIu64 " elements, expected one per layer (%" PRIu32 ")",
                            name, entry->n_elements, n_layers);
-    const struct meta_value value = meta_get(entry, is_array ? layer : 0);
-    const bool is_number = value.type == META_UINT || value.type == META_INT || value.type == META_BOOL;
-    const int64_t number = value.type == META_BOOL ? value.boolean : value.sint;
-    if (!is_number || number < (int64_t)low || number > (int64_t)high)
-        return status_fail(err, KARAT_ERR_FORMAT,
-                           "key " ARCHITECTURE ".%s is not a number from %" PRIu32 " to %" PRIu32 " (layer %" PRIu32
-                           ")",
-                           name, low, high, layer);
-    *out = (uint32_t)number;
-    return KARAT_OK;
+    return convert_u32(out, entry, is_array ? layer : 0, low, high, err);
 }
 
 static enum karat_status read_u32(uint32_t *out, const struct model_file *file, const char *name, uint32_t low,
                                   uint32_t high, struct karat_error *err)
 {
     const struct meta_entry *entry = find_key(file, name);
-    if (entry && entry->type == META_ARRAY)
+    if (!entry)
+        return status_fail(err, KARAT_ERR_FORMAT, "key " ARCHITECTURE ".%s is missing", name);
+    if (entry->type == META_ARRAY)
         return status_fail(err, KARAT_ERR_FORMAT, "key " ARCHITECTURE ".%s is an array, expected one number", name);
-    return read_layer_u32(out, file, name, 0, 1, low, high, err);
+    return convert_u32(out, entry, 0, low, high, err);
+}
+
+// A key that says 0 by its absence. Of another kind it is refused: reading it as 0 would run another network.
+static enum karat_status optional_u32(uint32_t *out, const struct model_file *file, const char *name, uint32_t high,
+                                      struct karat_error *err)
+{
+    *out = 0;
+    return find_key(file, name) ? read_u32(out, file, name, 0, high, err) : KARAT_OK;
 }
 
 static enum karat_status read_f64(double *out, const struct model_file *file, const char *name, double low, double high,
                                   struct karat_error *err)
 {
-    char key[128];
+    const struct meta_entry *entry = find_key(file, name);
+    char key[128], found[64] = "an array";
     float value = 0;
     snprintf(key, sizeof key, ARCHITECTURE ".%s", name);
-    if (!model_file_find_meta(file, key))
+    if (!entry)
         return status_fail(err, KARAT_ERR_FORMAT, "key %s is missing", key);
-    if (!model_file_get_f32(file, key, &value) || !(value >= low && value <= high))
-        return status_fail(err, KARAT_ERR_FORMAT, "key %s is not a number from %g to %g", key, low, high);
-    *out = value;
-    return KARAT_OK;
-}
-
-static uint32_t optional_u32(const struct model_file *file, const char *name)
-{
-    char key[128];
-    uint32_t value = 0;
-    snprintf(key, sizeof key, ARCHITECTURE ".%s", name);
-    return model_file_get_u32(file, key, &value) ? value : 0;
+    if (model_file_get_f32(file, key, &value) && value >= low && value <= high) {
+        *out = value;
+        return KARAT_OK;
+    }
+    if (entry->type != META_ARRAY) {
+        const struct meta_value seen = meta_get(entry, 0);
+        print_value(found, &seen);
+    }
+    return status_fail(err, KARAT_ERR_FORMAT, "key %s is %s, expected a number from %g to %g", key, found, low, high);
 }
 
 // Family members that need more than the layers below, each told apart by one key.
 static enum karat_status refuse_other_members(const struct model_file *file, struct karat_error *err)
 {
-    const uint32_t n_embd_per_layer = optional_u32(file, "embedding_length_per_layer_input");
-    const uint32_t n_shared = optional_u32(file, "attention.shared_kv_layers");
+    enum karat_status status = KARAT_OK;
+    uint32_t n_embd_per_layer = 0, n_shared = 0;
+    TRY(optional_u32(&n_embd_per_layer, file, "embedding_length_per_layer_input", UINT32_MAX, err));
+    TRY(optional_u32(&n_shared, file, "attention.shared_kv_layers", UINT32_MAX, err));
     if (n_embd_per_layer > 0)
         return status_fail(err, KARAT_ERR_UNSUPPORTED,
                            "the model has per-layer embeddings of width %" PRIu32
@@ -90,7 +133,8 @@ static enum karat_status refuse_other_members(const struct model_file *file, str
                            "the model shares keys and values between its last %" PRIu32
                            " layers (Gemma 4 E2B or E4B), which this version does not run; use 26B-A4B, 31B or 12B",
                            n_shared);
-    return KARAT_OK;
+cleanup:
+    return status;
 }
 
 static enum karat_status check_architecture(const struct model_file *file, struct karat_error *err)
@@ -107,10 +151,9 @@ static enum karat_status check_architecture(const struct model_file *file, struc
 static enum karat_status read_experts(struct gemma_shape *shape, const struct model_file *file, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    shape->n_experts = optional_u32(file, "expert_count");
+    TRY(optional_u32(&shape->n_experts, file, "expert_count", EXPERTS_MAX, err));
     if (shape->n_experts == 0)
         return KARAT_OK;
-    TRY(read_u32(&shape->n_experts, file, "expert_count", 1, EXPERTS_MAX, err));
     TRY(read_u32(&shape->n_experts_used, file, "expert_used_count", 1, EXPERTS_USED_MAX, err));
     TRY(read_u32(&shape->n_ff_expert, file, "expert_feed_forward_length", 32, WIDTH_MAX, err));
     if (shape->n_experts_used > shape->n_experts)
@@ -190,9 +233,13 @@ enum karat_status gemma_shape_read(struct gemma_shape *out, const struct model_f
     const struct tensor_info *embedding = model_file_find(file, "token_embd.weight");
     if (!embedding)
         TRY(status_fail(err, KARAT_ERR_FORMAT, "tensor token_embd.weight is missing"));
-    if (embedding->n_dims != 2 || embedding->dims[1] > UINT32_MAX / 2)
+    if (embedding->n_dims != 2)
         TRY(status_fail(err, KARAT_ERR_FORMAT, "tensor token_embd.weight has %" PRIu32 " dimensions, expected 2",
                         embedding->n_dims));
+    if (embedding->dims[1] > VOCAB_MAX)
+        TRY(status_fail(err, KARAT_ERR_UNSUPPORTED,
+                        "tensor token_embd.weight has %" PRIu64 " rows, expected at most %" PRIu32, embedding->dims[1],
+                        VOCAB_MAX));
     out->n_vocab = (uint32_t)embedding->dims[1];
 cleanup:
     return status;

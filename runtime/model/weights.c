@@ -14,7 +14,8 @@
 // Sizes a tensor's dimensions can have, resolved per layer.
 enum dim { D_NONE, D_ONE, D_EMBD, D_Q, D_KV, D_HEAD, D_FF, D_EXPERTS, D_FF_EXPERT };
 
-enum presence { ALWAYS, WITH_V, WITH_EXPERTS, OPTIONAL_ONE };
+// Without an optional tensor its factors are 1.
+enum presence { ALWAYS, WITH_V, WITH_EXPERTS, MAYBE, MAYBE_EXPERTS };
 
 enum slot_kind { VECTOR, MATRIX };
 
@@ -49,8 +50,8 @@ static const struct slot slots[] = {
     { "ffn_gate_inp.weight",        AT(router),           MATRIX, { D_EMBD, D_EXPERTS },                WITH_EXPERTS },
     { "ffn_gate_inp.scale",         AT(router_scale),     VECTOR, { D_EMBD },                           WITH_EXPERTS },
     { "ffn_down_exps.weight",       AT(expert_down),      MATRIX, { D_FF_EXPERT, D_EMBD, D_EXPERTS },   WITH_EXPERTS },
-    { "ffn_down_exps.scale",        AT(expert_scale),     VECTOR, { D_EXPERTS },                        WITH_EXPERTS },
-    { "layer_output_scale.weight",  AT(out_scale),        VECTOR, { D_ONE },                            OPTIONAL_ONE },
+    { "ffn_down_exps.scale",        AT(expert_scale),     VECTOR, { D_EXPERTS },                        MAYBE_EXPERTS },
+    { "layer_output_scale.weight",  AT(out_scale),        VECTOR, { D_ONE },                            MAYBE },
 };
 // clang-format on
 
@@ -95,6 +96,7 @@ static bool is_wanted(const struct slot *slot, const struct gemma_shape *shape, 
     case WITH_V:
         return layer->has_v;
     case WITH_EXPERTS:
+    case MAYBE_EXPERTS:
         return shape->n_experts > 0;
     default:
         return true;
@@ -146,7 +148,7 @@ static enum karat_status bind_slot(const struct binder *b, const struct slot *sl
     snprintf(name, sizeof name, "blk.%" PRIu32 ".%s", index, slot->suffix);
     if (!is_wanted(slot, b->shape, layer))
         return KARAT_OK;
-    if (slot->presence == OPTIONAL_ONE && !model_file_find(b->file, name))
+    if (slot->presence >= MAYBE && !model_file_find(b->file, name))
         return KARAT_OK;
 
     uint64_t dims[3];
