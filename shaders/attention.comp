@@ -41,7 +41,7 @@ layout(push_constant) uniform Params { attention_params p; };
 const uint KEY_STEP = gl_WorkGroupSize.x / LANES;
 const uint TILE = KEY_STEP * KEYS_EACH;
 const uint TWOS = HEAD_SIZE / 2; // pairs of columns
-const uint VALUES_AT_ONCE = LANES > 1 ? 4 : 1; // loads in flight, at the price of a longer program
+const uint VALUES_AT_ONCE = LANES > 1 ? 2 * KEYS_EACH : 1; // loads in flight, at the price of registers
 const uint UNITS = (TWOS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
 
 const float NO_SCORE = -1e30; // a key that a row does not see; finite, so that differences of two are

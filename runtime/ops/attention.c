@@ -7,8 +7,8 @@
 #include "shared/attention.h"
 #include "shared/attention_combine.h"
 
-#define MAX_ROWS 16
-#define CPU_MAX_ROWS 4      // more rows save key reads, yet double the time that lavapipe takes to compile the kernel
+#define MAX_ROWS 8 // sixteen need 240 registers on AMD, which halves the occupancy, and spill on Intel
+#define FEW_ROWS 4
 #define MAX_SPLITS 128      // windows times splits of each
 #define GPU_WORKGROUPS 512u // enough to fill the largest device two or three times
 #define CPU_WORKGROUPS 8u
@@ -48,10 +48,15 @@ struct attention_tiling attention_choose(const struct attention_limits *limits, 
     t.wg_size = rows_max(limits->subgroup_size, limits->cpu ? 32 : 64);
     while (!limits->cpu && t.wg_size < head_size / 2)
         t.wg_size *= 2;
-    t.keys_each = 2;
+
+    // Without a spill on Intel, whose subgroups are narrow and registers few, and in a time that a software device
+    // needs to compile it.
+    const bool narrow = !limits->cpu && limits->subgroup_size <= 16;
+    const uint32_t max_rows = limits->cpu || narrow ? FEW_ROWS : MAX_ROWS;
+    t.keys_each = narrow ? 1 : 2;
 
     const uint32_t group = shape->n_heads / n_kv_heads, n_rows = shape->n_tokens * group;
-    while (t.rows < n_rows && t.rows < (limits->cpu ? CPU_MAX_ROWS : MAX_ROWS)) {
+    while (t.rows < n_rows && t.rows < max_rows) {
         t.rows *= 2;
         if (shared_bytes(&t, head_size) > limits->shared_bytes) {
             t.rows /= 2;

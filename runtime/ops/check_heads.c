@@ -188,6 +188,7 @@ void check_attention(struct check *c, const void *shape)
     if (s->lanes > 0) {
         limits.cpu = false;
         limits.lanes = s->lanes < limits.subgroup_size ? s->lanes : limits.subgroup_size;
+        limits.subgroup_size = s->lanes == 4 ? 16 : 32; // as Intel has them, as others have
     }
     const struct gpu_view scratch = check_output(c, attention_scratch_bytes(&limits, s->n_tokens, s->n_heads, size));
     if (c->status != KARAT_OK)
