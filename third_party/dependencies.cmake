@@ -1,5 +1,9 @@
 # How each dependency is found, and why it was chosen. Nothing is copied into this repository.
 find_package(Threads REQUIRED)
+# The system's own interpreter first: it is the one whose packages (NumPy, for the oracle) the setup installs.
+if(NOT Python3_EXECUTABLE AND EXISTS /usr/bin/python3)
+    set(Python3_EXECUTABLE /usr/bin/python3)
+endif()
 find_package(Python3 COMPONENTS Interpreter)
 
 # volk: loads Vulkan at run time, so the program starts (and says so in one sentence) on machines without a driver.

@@ -34,21 +34,24 @@ static uint32_t lanes_per_row(uint32_t n_groups)
     return 8;
 }
 
-// Few columns: the weight's bytes are the cost, and every lane reads 16 of them at a time.
+// Few columns: the weight's bytes are the cost, and every lane reads 16 of them at a time. Two rows per lane share x
+// where there is one column; with more, the sums of a second row no longer fit the 128 registers of Intel's older
+// compilers and spill (tests/registers).
 static struct linear_choice choose_gpu_few(enum kernel kernel, uint32_t n_cols, uint32_t n_cols_wanted)
 {
     const uint32_t lanes = lanes_per_row(n_cols / 32);
     uint32_t cols = 1;
     while (cols < n_cols_wanted)
         cols *= 2;
+    const uint32_t rows = cols == 1 ? 2 : 1;
     return (struct linear_choice){
         .kernel = kernel,
         .spec = { [MAT_VEC_WG_SIZE] = 128,
                   [MAT_VEC_LANES] = lanes,
-                  [MAT_VEC_ROWS] = 2,
+                  [MAT_VEC_ROWS] = rows,
                   [MAT_VEC_COLS] = cols,
-                  [MAT_VEC_OCTETS] = cols <= 2 ? 4 : 1 },
-        .rows_per_group = 128 / lanes * 2,
+                  [MAT_VEC_OCTETS] = cols == 1 ? 4 : 1 },
+        .rows_per_group = 128 / lanes * rows,
         .cols_per_group = cols,
     };
 }
