@@ -41,7 +41,7 @@ struct karat_session {
     uint32_t n_ids;
     uint32_t n_written; // one past the highest position ever written into the rings since they were empty
     bool has_logits;
-    volatile int cancel; // set by karat_session_cancel()
+    volatile int cancel; // set by karat_session_cancel() from any thread; read and written atomically
     struct karat_timings timings;
 };
 
@@ -56,6 +56,9 @@ struct gpu_device_options model_device_options(const struct karat_model_options 
 // Appends the ids of a rendered prompt: controls by name, everything else as plain text.
 enum karat_status engine_prompt_ids(const struct karat_model *model, const struct chat_prompt *prompt,
                                     struct token_ids *ids, struct karat_error *err);
+
+// At the beginning of every public call that evaluates: a cancel from before it is over.
+void session_clear_cancel(struct karat_session *session);
 
 // Brings the session to ids[0..n): keeps what it can, evaluates the rest. *n_kept (may be NULL) is what was kept.
 enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,

@@ -275,7 +275,7 @@ enum karat_status karat_generate(struct karat_session *session, const uint32_t *
     struct generation g = { .session = session, .options = options ? options : &defaults };
     if (reply)
         *reply = (struct karat_reply){ 0 };
-    session->cancel = 0;
+    session_clear_cancel(session);
     return generate(&g, ids, n_ids, reply, err);
 }
 
@@ -354,7 +354,7 @@ enum karat_status karat_chat(struct karat_session *session, const char *messages
     struct token_ids ids = { 0 };
     if (reply)
         *reply = (struct karat_reply){ 0 };
-    session->cancel = 0;
+    session_clear_cancel(session);
 
     TRY(build_request(&request, &tools, &arena, messages, g.options, err));
     TRY(chat_render(&prompt, request, NULL, err));

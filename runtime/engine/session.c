@@ -26,6 +26,9 @@ static enum karat_status check_options(const struct karat_session_options *optio
     if (options->n_batch > BATCH_MAX)
         return status_fail(err, KARAT_ERR_ARGUMENT, "a batch of %" PRIu32 " tokens was asked for, expected at most %d",
                            options->n_batch, BATCH_MAX);
+    if (options->cache != KARAT_CACHE_F16 && options->cache != KARAT_CACHE_F32)
+        return status_fail(err, KARAT_ERR_ARGUMENT, "the cache type is %d, expected KARAT_CACHE_F16 or KARAT_CACHE_F32",
+                           (int)options->cache);
     return KARAT_OK;
 }
 
@@ -111,7 +114,12 @@ uint32_t karat_session_length(const struct karat_session *session)
 
 void karat_session_cancel(struct karat_session *session)
 {
-    session->cancel = 1;
+    __atomic_store_n(&session->cancel, 1, __ATOMIC_RELAXED);
+}
+
+void session_clear_cancel(struct karat_session *session)
+{
+    __atomic_store_n(&session->cancel, 0, __ATOMIC_RELAXED);
 }
 
 // ------------------------------------------------------------------------------------------------ steps
@@ -132,14 +140,17 @@ static enum karat_status evaluate_step(struct karat_session *session, const uint
     const uint64_t start_ns = clock_ns();
 
     session->has_logits = false;
-    if (session->cancel)
+    if (__atomic_load_n(&session->cancel, __ATOMIC_RELAXED))
         TRY(status_fail(err, KARAT_ERR_CANCELLED, "cancelled"));
     // From here on the rings hold this step's positions, whether it ends well or not.
     if (session->n_written < session->n_ids + n)
         session->n_written = session->n_ids + n;
     gemma_forward(session->recorder, &model->shape, &model->weights, session->state, &step);
-    TRY(gpu_recorder_submit(session->recorder, err));
-    TRY(gpu_recorder_wait(session->recorder, err));
+    // A step that was cancelled while it was recorded is waited for, too: parts of it may run, and the next step writes
+    // where they read.
+    status = gpu_recorder_submit(session->recorder, err);
+    const enum karat_status wait_status = gpu_recorder_wait(session->recorder, status == KARAT_OK ? err : NULL);
+    TRY(status == KARAT_OK ? wait_status : status);
 
     memmove(session->ids + session->n_ids, ids, n * sizeof *ids);
     session->n_ids += n;
@@ -230,7 +241,7 @@ enum karat_status session_advance(struct karat_session *session, uint32_t id, st
 enum karat_status karat_session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids,
                                      struct karat_error *err)
 {
-    session->cancel = 0;
+    session_clear_cancel(session);
     return session_sync(session, ids, n_ids, NULL, err);
 }
 
@@ -242,10 +253,11 @@ const float *karat_session_logits(const struct karat_session *session)
 enum karat_status karat_session_evaluate(struct karat_session *session, const uint32_t *ids, size_t n_ids,
                                          karat_logits_fn *on_logits, void *user, struct karat_error *err)
 {
-    enum karat_status status = KARAT_OK;
     const uint32_t n_vocab = session->model->shape.n_vocab;
-    session->cancel = 0;
-    TRY(check_ids(session, ids, n_ids, err));
+    enum karat_status status = check_ids(session, ids, n_ids, err);
+    if (status != KARAT_OK)
+        return status;
+    session_clear_cancel(session);
     rewind_to(session, 0);
     while (session->n_ids < n_ids) {
         const uint32_t first = session->n_ids;
@@ -255,8 +267,8 @@ enum karat_status karat_session_evaluate(struct karat_session *session, const ui
             if (!on_logits(user, first + i, gemma_state_scores(session->state) + (size_t)i * n_vocab))
                 TRY(status_fail(err, KARAT_ERR_CANCELLED, "cancelled after %" PRIu32 " tokens", first + i + 1));
     }
-    session->has_logits = false; // several rows; the last one is not where karat_session_logits() looks
 cleanup:
+    session->has_logits = false; // several rows; the last one is not where karat_session_logits() looks
     return status;
 }
 
