@@ -63,6 +63,18 @@ float test_random_normal(struct test_random *random)
     return sum;
 }
 
+double test_seconds(double limit)
+{
+    const char *patience = getenv("KARAT_TEST_PATIENCE");
+    return patience && atof(patience) > 1 ? limit * atof(patience) : limit;
+}
+
+bool test_brief(void)
+{
+    const char *brief = getenv("KARAT_TEST_BRIEF");
+    return brief && *brief;
+}
+
 const char *test_data_path(const char *name)
 {
     static char path[4096];

@@ -70,6 +70,13 @@ uint32_t test_random_below(struct test_random *random, uint32_t limit);
 float test_random_float(struct test_random *random, float low, float high);
 float test_random_normal(struct test_random *random); // mean 0, variance 1
 
+// A time limit in seconds for work that should take much less. KARAT_TEST_PATIENCE multiplies it where everything is
+// slower (sanitizers, an emulated system), so that the limit stays tight elsewhere.
+double test_seconds(double limit);
+
+// True where KARAT_TEST_BRIEF asks for a sample of a long table, because the same test runs in full elsewhere.
+bool test_brief(void);
+
 // Path of a file in tests/data; static storage, overwritten by the next call.
 const char *test_data_path(const char *name);
 

@@ -182,7 +182,7 @@ TEST(long_work_runs_in_short_submissions)
     printf("    %llu submissions, the longest %.1f ms\n", (unsigned long long)bed_counters(&bed).n_submits,
            (double)bed_counters(&bed).longest_submit_ns / 1e6);
     CHECK(bed_counters(&bed).n_submits > 1);
-    CHECK(bed_counters(&bed).longest_submit_ns < 300 * 1000 * 1000); // the machine may be busy with other things
+    CHECK((double)bed_counters(&bed).longest_submit_ns * 1e-9 < test_seconds(0.3)); // the machine may be busy
     bed_close(t, &bed);
 }
 

@@ -340,7 +340,7 @@ TEST(a_vocabulary_of_real_size_opens_at_once)
     gguf_writer_texts(&w, "tokenizer.ggml.merges", texts, N_MERGES);
     const uint64_t start = clock_ns();
     struct model_file *file = open_written(t, &w, &bytes);
-    CHECK(clock_ns() - start < 2000000000u);
+    CHECK((double)(clock_ns() - start) * 1e-9 < test_seconds(2));
     REQUIRE(file);
     const struct meta_entry *tokens = model_file_find_meta(file, "tokenizer.ggml.tokens");
     const struct meta_entry *merges = model_file_find_meta(file, "tokenizer.ggml.merges");
