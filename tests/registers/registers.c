@@ -1,5 +1,7 @@
 // registers.c -- what a driver's compiler makes of our kernels: registers, spills, scratch, occupancy.
 //
+//     registers [FIRST COUNT]     only the programs FIRST .. FIRST + COUNT - 1 of the list
+//
 // Compiles every kernel, with every set of specialisation values that the ops use on the first Vulkan device, runs
 // nothing, and prints one line per compiled program:
 //   kernel values subgroup registers spills scratch_bytes shared_bytes occupancy instructions
@@ -31,6 +33,7 @@ struct device {
     struct gpu_snapshot seen;
     struct gpu_plan plan;
     unsigned n_failed;
+    unsigned n_seen, first, count; // programs of the list: so far, and which are wanted
 };
 
 enum column { REGISTERS, SPILLS, SCRATCH, SHARED, OCCUPANCY, INSTRUCTIONS, N_COLUMNS };
@@ -242,7 +245,8 @@ static bool compile(void *user, enum kernel kernel, const uint32_t *spec)
 {
     struct device *device = user;
     const struct gpu_kernel_desc *desc = &kernels[kernel];
-    if (!desc->code)
+    const unsigned index = device->n_seen++;
+    if (!desc->code || index < device->first || index - device->first >= device->count)
         return true;
     char values[16 * GPU_SPEC_MAX] = "-";
     for (uint32_t i = 0, used = 0; i < desc->n_spec; ++i)
@@ -264,9 +268,13 @@ static bool compile(void *user, enum kernel kernel, const uint32_t *spec)
     return true;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static struct device device;
+    static struct device device = { .count = UINT32_MAX };
+    if (argc == 3) {
+        device.first = (unsigned)atoi(argv[1]);
+        device.count = (unsigned)atoi(argv[2]);
+    }
     struct karat_error err;
     size_t n_seen;
     if (gpu_snapshot_all(&device.seen, 1, &n_seen, &err) != KARAT_OK ||
