@@ -129,11 +129,12 @@ static struct sampler_options sampling_options(const struct karat_model *model, 
     const struct karat_model_facts *facts = &model->facts;
     const bool greedy = wish->greedy || wish->temperature < 0;
     return (struct sampler_options){
-        .temperature = greedy                  ? 0
-                       : wish->temperature > 0 ? wish->temperature
-                                               : facts->temperature,
+        // Written so that what is no number reaches the sampler, which refuses it.
+        .temperature = greedy                   ? 0
+                       : wish->temperature == 0 ? facts->temperature
+                                                : wish->temperature,
         .top_k = wish->top_k > 0 ? wish->top_k : facts->top_k,
-        .top_p = wish->top_p > 0 ? wish->top_p : facts->top_p,
+        .top_p = wish->top_p == 0 ? facts->top_p : wish->top_p,
         .min_p = wish->min_p,
         .repeat_penalty = wish->repeat_penalty,
         .presence_penalty = wish->presence_penalty,
@@ -240,18 +241,22 @@ static enum karat_status generate(struct generation *g, const uint32_t *ids, siz
     if (!g->characters)
         TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for an answer"));
     TRY(sampler_begin(g->session->sampler, &sampling, err));
-    TRY(session_sync(g->session, ids, n_ids, &n_kept, err));
-    for (size_t i = 0; i < n_ids; ++i)
-        sampler_accept(g->session->sampler, ids[i]);
-    status = run_loop(g, err);
+    if ((status = session_sync(g->session, ids, n_ids, &n_kept, err)) == KARAT_OK) {
+        for (size_t i = 0; i < n_ids; ++i)
+            sampler_accept(g->session->sampler, ids[i]);
+        status = run_loop(g, err);
+    }
     if (status == KARAT_ERR_CANCELLED)
         g->stop = KARAT_STOP_CANCELLED;
     else if (status != KARAT_OK)
         goto cleanup;
 
     const enum karat_status end_status = finish_text(g, status == KARAT_OK ? err : NULL);
-    if (status == KARAT_OK)
+    if (status == KARAT_OK) {
+        // What was held back until the end may be refused, or complete a stop text, as late as now.
         status = end_status;
+        g->stop = g->refused ? KARAT_STOP_CANCELLED : g->filter.found ? KARAT_STOP_TEXT : g->stop;
+    }
     if (reply && (status == KARAT_OK || status == KARAT_ERR_CANCELLED)) {
         reply->n_prompt = (uint32_t)n_ids;
         reply->n_cached = n_kept;
