@@ -309,11 +309,11 @@ static void greet(const struct chat *chat)
     struct karat_model_facts facts;
     struct text line = { 0 };
     karat_model_describe(chat->model, &facts);
-    app_text_format(&line, "%s%s on %s, room for %u tokens. /help lists the commands.",
-                    facts.name && *facts.name ? facts.name : "a model without a name",
-                    chat->options->model ? ""
-                                         : " (the built-in demo model, knows very little; -m FILE takes a real one)",
-                    facts.device, karat_session_capacity(chat->session));
+    app_text_format(&line, "%s on %s, room for %u tokens; /help lists the commands",
+                    facts.name && *facts.name ? facts.name : "a model without a name", facts.device,
+                    karat_session_capacity(chat->session));
+    if (!chat->options->model)
+        app_text_add(&line, "\npebble is the built-in demo model and knows very little; -m FILE takes a real one");
     if (platform_is_terminal(stdin))
         remark(chat, line.data);
     app_text_free(&line);

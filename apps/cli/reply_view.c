@@ -17,8 +17,9 @@ static void show_thought(struct reply_view *view, const char *text, size_t size)
     if (view->hide_thoughts)
         return;
     fflush(stdout);
+    const char *style = terminal_style(stderr, TERMINAL_DIM);
     if (!view->thinking)
-        fputs(terminal_style(stderr, TERMINAL_DIM), stderr);
+        fputs(*style ? style : "thinking: ", stderr); // where there are no colours, a word tells thought from answer
     view->thinking = true;
     terminal_write(stderr, text, size);
     fflush(stderr);

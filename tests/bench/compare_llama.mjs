@@ -31,7 +31,7 @@ const model = await llama.loadModel({
 });
 const context = await model.createContext({
     contextSize: Number(contextText), batchSize: 512, sequences: 1, threads, ignoreMemorySafetyChecks: true,
-    swaFullCache: false,
+    swaFullCache: false, flashAttention: process.env.COMPARE_FLASH === "1",
 });
 // Checkpoints would be copied out during a measurement.
 const sequence = context.getSequence({ checkpoints: { max: 0, interval: false } });
