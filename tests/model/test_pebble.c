@@ -149,6 +149,8 @@ TEST(greedy_answers_equal_the_independent_engine)
             json_get_double(json_find(item, "min_margin"), &margin);
             snprintf(row, sizeof row, "case %lld", (long long)id);
             t->row = row;
+            if (test_brief() && n_cases % 6 != 0)
+                continue;
             const size_t n_prompt = read_ids(ids, json_find(item, "prompt_ids"));
             const size_t n_want = read_ids(want, json_find(item, "output_ids"));
             const size_t n_equal = count_agreeing(&f, ids, n_prompt, want, n_want, &err);
@@ -161,7 +163,8 @@ TEST(greedy_answers_equal_the_independent_engine)
         }
     t->row = NULL;
     CHECK(n_cases >= 50);
-    printf("  %zu conversations, %zu left out after a near tie\n", n_cases, n_near_ties);
+    printf("  %zu conversations%s, %zu left out after a near tie\n", n_cases,
+           test_brief() ? ", every sixth of them (KARAT_TEST_BRIEF)" : "", n_near_ties);
     CHECK(n_near_ties * 10 < n_cases);
     close_fixture(&f);
 }
