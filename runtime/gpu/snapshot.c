@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // The largest set of devices one machine is expected to show.
 #define DEVICES_MAX 64
@@ -159,7 +160,9 @@ static void read_features(struct gpu_snapshot *out, VkPhysicalDevice device, con
     out->coopmat = coopmat.cooperativeMatrix;
     out->executable_properties = executable.pipelineExecutableInfo;
     out->device_fault = fault.deviceFault;
-    out->memory_budget = has(extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    // AMD's driver without hardware behind it, which compiles for any of its chips, crashes when asked for its budget.
+    out->memory_budget =
+        has(extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) && strncmp(out->name, "Null hardware", 13) != 0;
     out->external_host_memory = has(extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
     out->global_priority = has(extensions, VK_KHR_GLOBAL_PRIORITY_EXTENSION_NAME);
 }
