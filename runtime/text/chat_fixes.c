@@ -269,11 +269,52 @@ static enum karat_status structure_result(struct fixer *f, struct json **message
 
 // ---------------------------------------------------------------------------------------------------- messages
 
+static const char *const roles[] = { "system", "developer", "user", "assistant", "model", "tool" };
+static const char *const part_types[] = { "text", "image", "image_url", "audio", "input_audio", "video" };
+
+static bool is_one_of(const struct json *value, const char *const *texts, size_t n)
+{
+    for (size_t i = 0; i < n; ++i)
+        if (json_is_text(value, texts[i]))
+            return true;
+    return false;
+}
+
+// The template would make a turn of any role, which the model was never shown.
+static enum karat_status check_role(struct fixer *f, size_t index, const struct json *message)
+{
+    const struct json *role = json_find(message, "role");
+    struct span name = { 0 };
+    if (is_one_of(role, roles, COUNT(roles)))
+        return KARAT_OK;
+    if (json_get_string(role, &name))
+        return REFUSE(f, "messages[%zu]: the role is \"%.*s\", expected system, developer, user, assistant or tool",
+                      index, SPAN_ARGS(name));
+    return REFUSE(f, "messages[%zu]: the role is %s, expected text", index, json_kind_name(role));
+}
+
+// The template would drop a part it does not know without a word.
+static enum karat_status check_parts(struct fixer *f, size_t index, const struct json *content)
+{
+    for (const struct json *part = content->first_child; part; part = part->next) {
+        const struct json *type = json_find(part, "type");
+        struct span name = { 0 };
+        if (is_one_of(type, part_types, COUNT(part_types)))
+            continue;
+        if (json_get_string(type, &name))
+            return REFUSE(f, "messages[%zu]: a content part has the type \"%.*s\", which is not known", index,
+                          SPAN_ARGS(name));
+        return REFUSE(f, "messages[%zu]: the type of a content part is %s, expected text", index, json_kind_name(type));
+    }
+    return KARAT_OK;
+}
+
 static enum karat_status check_content(struct fixer *f, size_t index, const struct json *message)
 {
     const struct json *content = json_find(message, "content");
-    if (is_role(message, "tool") || !content || content->kind == JSON_NULL || content->kind == JSON_STRING ||
-        content->kind == JSON_ARRAY)
+    if (json_is(content, JSON_ARRAY))
+        return check_parts(f, index, content);
+    if (is_role(message, "tool") || !content || content->kind == JSON_NULL || content->kind == JSON_STRING)
         return KARAT_OK;
     return REFUSE(f, "messages[%zu]: the content is %s, expected text or a list of parts", index,
                   json_kind_name(content));
@@ -291,6 +332,7 @@ static enum karat_status fix_message(struct fixer *f, struct json **out, size_t 
     size_t n_calls = 0;
     if (!fixed)
         return CHAT_NO_MEMORY(f->err);
+    TRY(check_role(f, index, message));
     if (is_role(message, "tool")) {
         TRY(structure_result(f, &fixed));
         if (numbering->next < numbering->n_calls && !set_id(f, &fixed, "tool_call_id", numbering->next++))
