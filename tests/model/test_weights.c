@@ -1,7 +1,8 @@
 // tests/model/test_weights.c -- factors that a file may leave out are ones.
 //
 // The demo model three times: as it is, with its factors set to 1, and with the tensors of the factors renamed, so that
-// nobody finds them.
+// nobody finds them. The last two agree up to rounding: a kernel without a factor is another program, in which a
+// driver's compiler may contract other pairs of operations.
 #include <stdlib.h>
 
 #include "karat.h"
@@ -11,6 +12,7 @@
 #define FILE_NAME "test_weights.tmp.gguf" // in the working folder, removed after each use
 #define N_LAYERS 6
 #define N_VOCAB 2048
+#define ROUNDING 1e-4 // of scores up to 30
 
 static char *load_demo(struct test *t, size_t *size)
 {
@@ -29,7 +31,7 @@ static float *evaluate(struct test *t, const char *bytes, size_t size)
     struct karat_error err = { 0 };
     struct karat_model *model = NULL;
     struct karat_session *session = NULL;
-    const struct karat_session_options options = { .n_context = 64, .n_batch = 16 };
+    const struct karat_session_options options = { .n_context = 64, .n_batch = 16, .cache = KARAT_CACHE_F32 };
     float *logits = calloc(N_VOCAB, sizeof *logits);
     FILE *out = fopen(FILE_NAME, "wb");
     const bool written = out && fwrite(bytes, 1, size, out) == size;
@@ -67,6 +69,14 @@ static bool rename_tensor(char *bytes, const struct model_file *file, const char
     return true;
 }
 
+static double largest_difference(const float *a, const float *b)
+{
+    double largest = 0;
+    for (int i = 0; i < N_VOCAB; ++i)
+        largest = fmax(largest, fabs((double)a[i] - (double)b[i]));
+    return largest;
+}
+
 static void check_factor(struct test *t, const char *suffix)
 {
     size_t size = 0;
@@ -93,8 +103,8 @@ static void check_factor(struct test *t, const char *suffix)
     }
     without = evaluate(t, bytes, size);
     if (CHECK(original && ones && without)) {
-        CHECK(memcmp(original, ones, N_VOCAB * sizeof *ones) != 0); // the factors matter
-        CHECK(memcmp(ones, without, N_VOCAB * sizeof *ones) == 0);
+        CHECK(largest_difference(original, ones) > 100 * ROUNDING); // the factors matter
+        CHECK_NEAR(largest_difference(ones, without), 0, ROUNDING);
     }
     model_file_close(file);
     free(original);
