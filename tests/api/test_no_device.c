@@ -7,16 +7,35 @@
 #include "test.h"
 
 #ifdef _WIN32
+#include <windows.h>
+
+// Wine passes Vulkan on to the system around it, which has read its environment long before.
+static bool drivers_stay_visible(void)
+{
+    return GetProcAddress(GetModuleHandleA("ntdll.dll"), "wine_get_version") != NULL;
+}
+
 static void set_variable(const char *name, const char *value)
 {
     _putenv_s(name, value);
 }
 #else
+static bool drivers_stay_visible(void)
+{
+    return false;
+}
+
 static void set_variable(const char *name, const char *value)
 {
     setenv(name, value, 1);
 }
 #endif
+
+#define SKIP_WITH_DRIVERS()                                         \
+    do {                                                            \
+        if (drivers_stay_visible())                                 \
+            SKIP("Wine's Vulkan devices cannot be hidden from it"); \
+    } while (0)
 
 // Before any test, and before any thread.
 __attribute__((constructor)) static void hide_drivers(void)
@@ -29,6 +48,7 @@ __attribute__((constructor)) static void hide_drivers(void)
 
 TEST(a_model_needs_a_device)
 {
+    SKIP_WITH_DRIVERS();
     struct karat_error err = { 0 };
     struct karat_model *model = (struct karat_model *)&err;
     for (int i = 0; i < 2; ++i) { // it fails again as it failed before
@@ -56,6 +76,7 @@ TEST(a_vocabulary_needs_none)
 
 TEST(a_file_is_described_with_the_reason)
 {
+    SKIP_WITH_DRIVERS();
     struct karat_error err = { 0 };
     char *text = NULL;
     REQUIRE_OK(karat_file_info(&text, NULL, NULL, 0, &err), err);
@@ -65,6 +86,7 @@ TEST(a_file_is_described_with_the_reason)
 
 TEST(the_list_of_devices_is_empty_or_says_why)
 {
+    SKIP_WITH_DRIVERS();
     struct karat_error err = { 0 };
     char *text = NULL;
     const enum karat_status status = karat_devices(&text, &err);
@@ -74,6 +96,7 @@ TEST(the_list_of_devices_is_empty_or_says_why)
 
 TEST(the_self_test_needs_a_device)
 {
+    SKIP_WITH_DRIVERS();
     struct karat_error err = { 0 };
     uint32_t n_failed = 7;
     CHECK_UINT(karat_selftest(NULL, NULL, NULL, &n_failed, &err), KARAT_ERR_NO_DEVICE);
