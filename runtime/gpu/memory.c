@@ -10,6 +10,7 @@
 
 // Wide enough for every storage alignment that drivers report, and for 16-byte loads through addresses.
 #define ALIGNMENT 256
+#define SHARED_BLOCK_BYTES_MIN (16u << 20)
 
 struct gpu_block {
     VkDeviceMemory handle;
@@ -17,6 +18,7 @@ struct gpu_block {
     uint64_t size_bytes;
     uint8_t *map;
     struct gpu_buffer *first;
+    bool shared; // by small buffers; else it is one buffer's own
     struct gpu_block *next;
 };
 
@@ -132,18 +134,31 @@ static bool place_in_block(struct gpu_block *block, struct gpu_buffer *buffer, u
     }
 }
 
+// Shared blocks grow with what is in use, so that what stays free in the last of them is at most a thirty-second part.
+static uint64_t shared_block_bytes(const struct gpu_device *device, uint32_t type, enum gpu_memory memory)
+{
+    const uint64_t largest = gpu_plan_block_bytes(&device->snapshot, &device->plan, memory);
+    const uint64_t used = device->heap_used_bytes[device->snapshot.memory_types[type].heap];
+    uint64_t size_bytes = SHARED_BLOCK_BYTES_MIN;
+    while (2 * size_bytes <= used / 32)
+        size_bytes *= 2;
+    return size_bytes < largest ? size_bytes : largest;
+}
+
 static VkResult place(struct gpu_device *device, struct gpu_buffer *buffer, const struct gpu_buffer_options *options,
                       const VkMemoryRequirements *needs, uint32_t type)
 {
-    const uint64_t shared_bytes = gpu_plan_block_bytes(&device->snapshot, &device->plan, options->memory);
+    const uint64_t shared_bytes = shared_block_bytes(device, type, options->memory);
     const uint64_t alignment = needs->alignment > ALIGNMENT ? needs->alignment : ALIGNMENT;
     const bool small = buffer->reserved_bytes <= shared_bytes / 4;
     for (struct gpu_block *block = device->blocks; small && block; block = block->next)
-        if (block->type == type && block->size_bytes == shared_bytes && place_in_block(block, buffer, alignment))
+        if (block->type == type && block->shared && place_in_block(block, buffer, alignment))
             return VK_SUCCESS;
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     if (small)
         result = create_block(device, type, shared_bytes, memory_names[options->memory]);
+    if (small && result == VK_SUCCESS)
+        device->blocks->shared = true;
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY)
         result = create_block(device, type, buffer->reserved_bytes, options->name);
     if (result == VK_SUCCESS)
