@@ -265,7 +265,8 @@ TEST(scores_equal_the_reference_for_every_format_and_shape)
         if (cases[i].all_ways) {
             check_prefixes(t, &cases[i], &golden, model, 13, KARAT_CACHE_F32, "chunks of 13, f32 cache");
             check_prefixes(t, &cases[i], &golden, model, 13, KARAT_CACHE_F16, "chunks of 13, f16 cache");
-            check_batches(t, &cases[i], &golden, model, 1, KARAT_CACHE_F32, "one by one, f32 cache");
+            if (!test_brief() || strcmp(cases[i].name, "q4_k_m") == 0)
+                check_batches(t, &cases[i], &golden, model, 1, KARAT_CACHE_F32, "one by one, f32 cache");
         }
         karat_model_close(model);
         free_golden(&golden);
