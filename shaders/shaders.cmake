@@ -32,4 +32,9 @@ include(${CMAKE_CURRENT_LIST_DIR}/list.cmake)
 
 get_property(headers GLOBAL PROPERTY KARAT_SPV_HEADERS)
 add_custom_target(karat_spv DEPENDS ${headers})
+
+# The table of kernels wants them all.
+list(TRANSFORM headers REPLACE "^.*/(.*)$" "#include \"spv/\\1\"" OUTPUT_VARIABLE includes)
+list(JOIN includes "\n" includes)
+file(CONFIGURE OUTPUT ${KARAT_SPV_DIR}/all.h CONTENT "${includes}\n" @ONLY)
 add_dependencies(karat_shaders karat_spv)
