@@ -11,6 +11,9 @@
 // Wide enough for every storage alignment that drivers report, and for 16-byte loads through addresses.
 #define ALIGNMENT 256
 #define SHARED_BLOCK_BYTES_MIN (16u << 20)
+// Between neighbours, so that a kernel that reads on past the end of a buffer by its address meets nobody's bytes
+// first: a checker of addresses takes those of any buffer for good ones.
+#define GAP_BYTES ALIGNMENT
 
 struct gpu_block {
     VkDeviceMemory handle;
@@ -115,9 +118,9 @@ static bool place_in_block(struct gpu_block *block, struct gpu_buffer *buffer, u
 {
     struct gpu_buffer *previous = NULL, *next = block->first;
     for (;;) {
-        const uint64_t begin = round_up(previous ? previous->offset + previous->reserved_bytes : 0, alignment);
-        const uint64_t end = next ? next->offset : block->size_bytes;
-        if (begin <= end && end - begin >= buffer->reserved_bytes) {
+        const uint64_t before = previous ? previous->offset + previous->reserved_bytes + GAP_BYTES : 0;
+        const uint64_t begin = round_up(before, alignment), end = begin + buffer->reserved_bytes;
+        if (next ? end + GAP_BYTES <= next->offset : end <= block->size_bytes) {
             buffer->block = block;
             buffer->offset = begin;
             buffer->previous = previous;
