@@ -16,21 +16,30 @@ struct kernel_row {
     const void *shape;
 };
 
-// One device for the whole program; NULL, with the test skipped or failed, where there is none.
+static struct gpu_device *kernel_table_device;
+
+static inline void kernel_table_close(void)
+{
+    gpu_device_destroy(kernel_table_device);
+}
+
+// One device for the whole program; NULL, with the test skipped or failed, where there is none. It is destroyed before
+// the program ends: a validation layer counts what is left over, and does not survive a device that is.
 static inline struct gpu_device *kernel_device(struct test *t)
 {
-    static struct gpu_device *device;
     struct karat_error err = { 0 };
-    if (device)
-        return device;
-    const enum karat_status status = gpu_device_create(&device, &(struct gpu_device_options){ 0 }, &err);
+    if (kernel_table_device)
+        return kernel_table_device;
+    const enum karat_status status = gpu_device_create(&kernel_table_device, &(struct gpu_device_options){ 0 }, &err);
+    if (status == KARAT_OK)
+        atexit(kernel_table_close);
     static char reason[sizeof err.text];
     snprintf(reason, sizeof reason, "%s", err.text);
     if (status == KARAT_ERR_NO_DEVICE)
         t->skipped = reason;
     else if (status != KARAT_OK)
         test_check(t, false, __FILE__, __LINE__, "no device: %s", reason);
-    return device;
+    return kernel_table_device;
 }
 
 static inline void kernel_table_run(struct test *t, const struct kernel_row *rows, size_t n_rows)
