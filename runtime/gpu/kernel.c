@@ -146,7 +146,9 @@ static enum karat_status create_pipeline(struct gpu_kernel *kernel, const struct
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = device->plan.subgroup_size,
     };
-    const bool set_size = desc->full_subgroups && seen->subgroup_size_control;
+    // Where there is one size only it is not asked for: a request limits the subgroups of a workgroup.
+    const bool set_size =
+        desc->full_subgroups && seen->subgroup_size_control && seen->subgroup_size_min < seen->subgroup_size_max;
     const bool set_full = desc->full_subgroups && seen->full_subgroups;
 
     TRY_VK(vkCreatePipelineLayout(device->handle,
