@@ -3,12 +3,14 @@
 //   q             f32 [n_tokens][n_heads][head_size]                read
 //   keys, values  f16 or f32 [window_slots][n_kv_heads][head_size]  read
 //   step          u32 [4]                                           read; the first token's position
-//   out           see shared/attention.h                            written
+//   y             f32 [n_tokens][n_heads][head_size]                written
+//   parts         f32 [n_parts][n_tokens][n_heads][head_size + 2]   written when SPLIT: unscaled sums, largest score, weight
 //
 // The rows of one KV head are its query heads, token by token: row r is token r / group, head r % group of the group. A
 // workgroup takes ROWS of them and walks over the keys that any of them sees in tiles, so that a key is read once for
 // all of them. Of each tile it computes scores (LANES invocations share a key), turns them into weights against a
-// running maximum, and adds weighted values (an invocation owns pairs of columns).
+// running maximum, and adds weighted values (an invocation owns pairs of columns). Where the keys are split, each part is
+// kept for itself, and the workgroup that comes last joins them (lib/tail.glsl).
 //
 //   dispatch   (n_tokens * group / ROWS rounded up, n_kv_heads, n_splits)
 //   requires   positions of the step still in the cache: n_slots >= window + n_tokens - 1; full subgroups if LANES > 1
@@ -35,7 +37,12 @@ layout(binding = ATTENTION_KEYS) readonly buffer Keys { uvec4 keys[]; };
 layout(binding = ATTENTION_VALUES) readonly buffer Values { uint values[]; };
 layout(binding = ATTENTION_STEP) readonly buffer Step { uint first_position; };
 layout(binding = ATTENTION_OUT) writeonly buffer Out { vec2 y[]; };
+layout(binding = ATTENTION_PARTS) coherent writeonly buffer PartsOut { vec2 parts_out[]; };
+layout(binding = ATTENTION_PARTS_IN) coherent readonly buffer PartsIn { vec2 parts[]; };
 layout(push_constant) uniform Params { attention_params p; };
+
+#define TAIL_COUNTERS ATTENTION_COUNTERS
+#include "lib/tail.glsl"
 
 #define WG_SIZE gl_WorkGroupSize.x
 const uint KEY_STEP = gl_WorkGroupSize.x / LANES;
@@ -84,6 +91,39 @@ uint find_slot(uint position, out bool inside)
         slot = inside ? slot : 0;
     }
     return slot;
+}
+
+// Row of y, in heads, of the query row of this workgroup's KV head.
+uint row_of_y(uint row)
+{
+    const uint group = p.n_heads / p.n_kv_heads;
+    return row / group * p.n_heads + gl_WorkGroupID.y * group + row % group;
+}
+
+uint part_at(uint part, uint row)
+{
+    return (part * p.n_tokens * p.n_heads + row) * (TWOS + 1);
+}
+
+// What the splits found about a row, joined; a split without keys has weight zero.
+void combine(uint query_row, uint index)
+{
+    const uint row = row_of_y(query_row);
+    float largest = NO_SCORE;
+    [[dont_unroll]] for (uint s = 0; s < p.n_parts; ++s)
+        largest = max(largest, parts[part_at(s, row) + TWOS].x);
+    [[dont_unroll]] for (uint i = index; i < TWOS; i += WG_SIZE) {
+        vec2 sum = vec2(0.0);
+        float weight = 0.0;
+        [[dont_unroll]] for (uint s = 0; s < p.n_parts; ++s) {
+            const uint at = part_at(s, row);
+            const vec2 stats = parts[at + TWOS];
+            const float share = stats.y > 0.0 ? exp(stats.x - largest) : 0.0;
+            sum += share * parts[at + i];
+            weight += share * stats.y;
+        }
+        y[row * TWOS + i] = sum / max(weight, 1e-30);
+    }
 }
 
 void main()
@@ -210,18 +250,22 @@ void main()
     }
 
     [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        const uint row = first_row + r;
-        if (row < n_rows) {
-            uint to = row / group * p.n_heads + kv_head * group + row % group;
-            if (SPLIT)
-                to += (p.first_split + gl_WorkGroupID.z) * p.n_tokens * p.n_heads;
-            to *= SPLIT ? TWOS + 1 : TWOS;
-            const float scale = SPLIT ? 1.0 : 1.0 / max(row_sum[r], 1e-30);
+        if (first_row + r < n_rows && !SPLIT) {
+            const uint to = row_of_y(first_row + r) * TWOS;
+            const float scale = 1.0 / max(row_sum[r], 1e-30);
             [[unroll]] for (uint u = 0; u < UNITS; ++u)
                 if (index + u * WG_SIZE < TWOS)
                     y[to + index + u * WG_SIZE] = sums[r * UNITS + u] * scale;
-            if (SPLIT && index == 0)
-                y[to + TWOS] = vec2(row_max[r], row_sum[r]);
+        } else if (first_row + r < n_rows) {
+            const uint to = part_at(p.first_part + gl_WorkGroupID.z, row_of_y(first_row + r));
+            [[unroll]] for (uint u = 0; u < UNITS; ++u)
+                if (index + u * WG_SIZE < TWOS)
+                    parts_out[to + index + u * WG_SIZE] = sums[r * UNITS + u];
+            if (index == 0)
+                parts_out[to + TWOS] = vec2(row_max[r], row_sum[r]);
         }
     }
+    if (SPLIT && comes_last(gl_WorkGroupID.x * p.n_kv_heads + gl_WorkGroupID.y, p.n_parts))
+        [[dont_unroll]] for (uint row = first_row; row <= last_row; ++row)
+            combine(row, index);
 }

@@ -11,18 +11,13 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "shared/gelu_mul.h"
+#include "lib/gelu.glsl"
 
 layout(local_size_x_id = GELU_MUL_WG_SIZE) in;
 
 layout(binding = GELU_MUL_GU) readonly buffer GU { vec4 gu[]; };
 layout(binding = GELU_MUL_Y) writeonly buffer Y { vec4 y[]; };
 layout(push_constant) uniform Params { gelu_mul_params p; };
-
-vec4 gelu(vec4 x)
-{
-    const vec4 t = clamp(0.7978845608 * (x + 0.044715 * x * x * x), -20.0, 20.0);
-    return 0.5 * x * (1.0 + tanh(t));
-}
 
 void main()
 {

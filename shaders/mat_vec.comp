@@ -3,10 +3,13 @@
 //   W      one of the weight formats, rows at w + r * row_bytes (device address), read
 //   x      f32 [n_tokens][x_stride]   read
 //   y      f32 [n_tokens][y_stride]   written at y_offset + r
-//   -DEXPERTS: the columns are the pairs of tile gl_WorkGroupID.y and W is the plane of the tile's expert
+//   PAIRED: y = gelu(W x) * (W2 x), of two weights alike in format and shape
+//   -DEXPERTS: the columns are the pairs of tile gl_WorkGroupID.y and W is the plane of the tile's expert; DIRECT: the
+//              column is pair gl_WorkGroupID.y
+//   -DTAIL_ADD_NORM, -DTAIL_HEADS, -DTAIL_ROUTE: a step on the finished rows follows; see lib/tail.glsl
 //
-//   dispatch   (n_rows / rows per workgroup, n_tokens / COLS or n_tiles, 1), rounded up;
-//              rows per workgroup = WG_SIZE / LANES * ROWS
+//   dispatch   (n_rows / rows per workgroup, n_tokens / COLS or n_tiles or n_pairs, 1), rounded up;
+//              rows per workgroup = WG_SIZE / LANES * ROWS, half as many when PAIRED
 //   requires   32 columns per group, x_stride a multiple of 4, WG_SIZE a multiple of LANES and of the subgroup size
 //   precision  f32 sums in groups of 8
 //   cost       W once per COLS columns. LANES > 1 reads consecutive groups in consecutive lanes, as GPUs like it.
@@ -14,26 +17,28 @@
 //              software devices do in one instruction while they gather loads lane by lane.
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#extension GL_KHR_shader_subgroup_ballot : require
-#extension GL_KHR_shader_subgroup_shuffle : require
-#include "shared/mat_vec.h"
-#include "quant/weights.glsl"
+#include "shared/mat_vec_tails.h"
+#include "lib/gelu.glsl"
+#if defined(TAIL_ADD_NORM) || defined(TAIL_HEADS) || defined(TAIL_ROUTE)
+#define TAIL
+#endif
 
-layout(local_size_x_id = MAT_VEC_WG_SIZE) in;
-layout(constant_id = MAT_VEC_LANES) const uint LANES = 1;
-layout(constant_id = MAT_VEC_ROWS) const uint ROWS = 2;
-layout(constant_id = MAT_VEC_COLS) const uint COLS = 1;
-layout(constant_id = MAT_VEC_OCTETS) const uint OCTETS = 1;
+layout(local_size_x_id = MAT_VEC_WG_SIZE) in; // before anything that asks for gl_WorkGroupSize
+#include "lib/row_product.glsl"
 
-layout(binding = MAT_VEC_X, std430) readonly buffer X {
-    float x[];
+layout(constant_id = MAT_VEC_PAIRED) const bool PAIRED = false;
+layout(constant_id = MAT_VEC_DIRECT) const bool DIRECT = false;
+const uint Y_ROWS = PAIRED ? ROWS / 2 : ROWS; // rows of y per lane
+
+#ifdef TAIL
+layout(binding = MAT_VEC_Y, std430) coherent writeonly buffer Y {
+    float y[];
 };
-layout(binding = MAT_VEC_X, std430) readonly buffer X4 {
-    vec4 x4[];
-};
+#else
 layout(binding = MAT_VEC_Y, std430) writeonly buffer Y {
     float y[];
 };
+#endif
 #ifdef EXPERTS
 layout(binding = MAT_VEC_ORDER, std430) readonly buffer Order {
     uint order[];
@@ -44,165 +49,107 @@ layout(binding = MAT_VEC_TILES, std430) readonly buffer Tiles {
 layout(binding = MAT_VEC_PLANES, std430) readonly buffer Planes {
     uvec2 planes[];
 };
-#endif
-layout(push_constant) uniform Params {
-    mat_vec_params p;
+layout(binding = MAT_VEC_PLANES2, std430) readonly buffer Planes2 {
+    uvec2 planes2[];
 };
-
-shared float partial[LANES > 1 ? gl_WorkGroupSize.x : 1];
-
-uvec2 row_at[ROWS];
-uint x_at[COLS], y_at[COLS];
-float sums[ROWS * COLS];
-
-// The values 8 j .. 8 j + 7 of group g of column t.
-void load_x(uint t, uint g, uint j, out vec4 a, out vec4 b)
-{
-    const uint at = x_at[t] + 32 * g + 8 * j;
-    if (LANES > 1) {
-        a = x4[at / 4];
-        b = x4[at / 4 + 1];
-    } else if (gl_SubgroupSize >= 8) {
-        const float mine = x[at + (gl_SubgroupInvocationID & 7)];
-        a = vec4(subgroupBroadcast(mine, 0), subgroupBroadcast(mine, 1), subgroupBroadcast(mine, 2),
-                 subgroupBroadcast(mine, 3));
-        b = vec4(subgroupBroadcast(mine, 4), subgroupBroadcast(mine, 5), subgroupBroadcast(mine, 6),
-                 subgroupBroadcast(mine, 7));
-    } else {
-        const uint lane = gl_SubgroupInvocationID & 3;
-        const float m = x[at + lane], n = x[at + 4 + lane];
-        a = vec4(subgroupBroadcast(m, 0), subgroupBroadcast(m, 1), subgroupBroadcast(m, 2), subgroupBroadcast(m, 3));
-        b = vec4(subgroupBroadcast(n, 0), subgroupBroadcast(n, 1), subgroupBroadcast(n, 2), subgroupBroadcast(n, 3));
-    }
-}
-
-// One column: the dot product of the codes takes the scale afterwards.
-void add_octet_one(uint g, uint j, weight_group groups[ROWS])
-{
-    vec4 xa, xb;
-    load_x(0, g, j, xa, xb);
-    const float x_sum = dot(xa + xb, vec4(1));
-    for (uint r = 0; r < ROWS; ++r) {
-        vec4 a, b;
-        load_octet(row_at[r], g, j, groups[r], a, b);
-        float sum = dot(a, xa) + dot(b, xb);
-#if GROUP_SCALES > 0
-        sum *= GROUP_SCALES == 1 || j < 2 ? groups[r].scale.x : groups[r].scale.y;
 #endif
-#if GROUP_OFFSETS
-        sum += (GROUP_SCALES == 1 || j < 2 ? groups[r].offset.x : groups[r].offset.y) * x_sum;
+#ifdef TAIL
+#define STEP_BINDING MAT_VEC_STEP
+#define STEP_SPEC MAT_VEC_STEP_SPEC
+#define STEP_INPUT coherent readonly
+#define TAIL_COUNTERS MAT_VEC_COUNTERS
 #endif
-        sums[r] += sum;
-    }
-}
+#if defined(TAIL_ADD_NORM)
+layout(push_constant) uniform Params { mat_vec_add_norm_params p; };
+#include "lib/add_norm.glsl"
+#elif defined(TAIL_HEADS)
+layout(push_constant) uniform Params { mat_vec_heads_params p; };
+#include "lib/heads.glsl"
+#elif defined(TAIL_ROUTE)
+layout(push_constant) uniform Params { mat_vec_route_params p; };
+#include "lib/route.glsl"
+#else
+layout(push_constant) uniform Params {
+    mat_vec_params product;
+} p;
+#endif
+#ifdef TAIL
+#include "lib/tail.glsl"
+#endif
 
-// Several columns: the weights are made once for all of them.
-void add_octet_many(uint g, uint j, weight_group groups[ROWS])
+// Steps on rows that are finished with this workgroup, for its columns of x.
+#ifdef TAIL
+void tail(uint first_token, uint n_tokens)
 {
-    vec4 a[ROWS], b[ROWS];
-    for (uint r = 0; r < ROWS; ++r)
-        load_weights(row_at[r], g, j, groups[r], a[r], b[r]);
-    for (uint t = 0; t < COLS; ++t) {
-        vec4 xa, xb;
-        load_x(t, g, j, xa, xb);
-        for (uint r = 0; r < ROWS; ++r)
-            sums[r * COLS + t] += dot(a[r], xa) + dot(b[r], xb);
+    const uint unit = gl_WorkGroupID.x / p.tail.groups_per_unit;
+    const uint n_units = (p.tail.n_groups + p.tail.groups_per_unit - 1) / p.tail.groups_per_unit;
+    const uint n_peers = min(p.tail.n_groups - unit * p.tail.groups_per_unit, p.tail.groups_per_unit);
+    if (!comes_last(gl_WorkGroupID.y * n_units + unit, n_peers))
+        return;
+    [[dont_unroll]] for (uint token = first_token; token < first_token + n_tokens; ++token) {
+#ifdef TAIL_HEADS
+        const uint first_row = unit * p.tail.rows_per_unit;
+        const uint end_row = min(first_row + p.tail.rows_per_unit, p.product.n_rows);
+        [[dont_unroll]] for (uint row = first_row; row < end_row; row += p.step.head_size)
+            step_head(token, row / p.step.head_size);
+#else
+        step_row(token);
+#endif
     }
 }
-
-void add_group(uint g, HEAD head[ROWS])
-{
-    weight_group groups[ROWS];
-    for (uint r = 0; r < ROWS; ++r)
-        groups[r] = load_group(row_at[r], p.n_groups, g, head[r]);
-    [[dont_unroll]] for (uint j0 = 0; j0 < 4; j0 += OCTETS) {
-        for (uint j = 0; j < OCTETS; ++j) {
-            if (COLS == 1)
-                add_octet_one(g, j0 + j, groups);
-            else
-                add_octet_many(g, j0 + j, groups);
-        }
-    }
-}
-
-void add_row(uint lane)
-{
-    HEAD head[ROWS];
-    if (LANES > 1 || HEAD_GROUPS == 1) {
-        [[dont_unroll]] for (uint g = lane; g < p.n_groups; g += LANES) {
-            for (uint r = 0; r < ROWS; ++r)
-                head[r] = load_head(row_at[r], p.n_groups, g / HEAD_GROUPS);
-            add_group(g, head);
-        }
-    } else {
-        [[dont_unroll]] for (uint g0 = 0; g0 < p.n_groups; g0 += HEAD_GROUPS) {
-            for (uint r = 0; r < ROWS; ++r)
-                head[r] = load_head(row_at[r], p.n_groups, g0 / HEAD_GROUPS);
-            [[dont_unroll]] for (uint g = g0; g < g0 + HEAD_GROUPS; ++g)
-                add_group(g, head);
-        }
-    }
-}
-
-// The sum over the lanes of a row, valid in lane 0.
-float row_sum(float mine, uint lane)
-{
-    if (LANES <= gl_SubgroupSize) {
-        for (uint width = LANES / 2; width > 0; width /= 2)
-            mine += subgroupShuffleXor(mine, width);
-        return mine;
-    }
-    barrier();
-    partial[gl_LocalInvocationID.x] = mine;
-    for (uint width = LANES / 2; width > 0; width /= 2) {
-        barrier();
-        if (lane < width)
-            partial[gl_LocalInvocationID.x] += partial[gl_LocalInvocationID.x + width];
-    }
-    return partial[gl_LocalInvocationID.x];
-}
+#endif
 
 void main()
 {
-    uvec2 w = uvec2(p.w_low, p.w_high);
+    uvec2 w = uvec2(p.product.w_low, p.product.w_high), w2 = uvec2(p.product.w2_low, p.product.w2_high);
 #ifdef EXPERTS
-    const uvec4 tile = tiles[gl_WorkGroupID.y];
+    uvec4 tile;
+    if (DIRECT)
+        tile = uvec4(order[gl_WorkGroupID.y], 0, 1, 0);
+    else
+        tile = tiles[gl_WorkGroupID.y];
     const uint n_cols = min(tile.z, COLS);
     if (n_cols == 0)
         return;
     w = planes[tile.x];
+    w2 = planes2[tile.x];
     for (uint t = 0; t < COLS; ++t) {
-        const uint pair = order[tile.y + min(t, n_cols - 1)];
-        x_at[t] = pair / p.x_divisor * p.x_stride;
-        y_at[t] = pair * p.y_stride + p.y_offset;
+        const uint pair = DIRECT ? gl_WorkGroupID.y : order[tile.y + min(t, n_cols - 1)];
+        x_at[t] = pair / p.product.x_divisor * p.product.x_stride;
+        y_at[t] = pair * p.product.y_stride + p.product.y_offset;
     }
 #else
-    const uint first = gl_WorkGroupID.y * COLS, n_cols = min(p.n_tokens - first, COLS);
+    const uint first = gl_WorkGroupID.y * COLS, n_cols = min(p.product.n_tokens - first, COLS);
     for (uint t = 0; t < COLS; ++t) {
-        x_at[t] = (first + min(t, n_cols - 1)) * p.x_stride;
-        y_at[t] = (first + t) * p.y_stride + p.y_offset;
+        x_at[t] = (first + min(t, n_cols - 1)) * p.product.x_stride;
+        y_at[t] = (first + t) * p.product.y_stride + p.product.y_offset;
     }
 #endif
 
-    // A row's lanes are in one subgroup where they fit; otherwise they are neighbours in the workgroup.
-    const bool fits = LANES <= gl_SubgroupSize;
-    const uint index = fits ? gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID : gl_LocalInvocationID.x;
-    const uint lane = index % LANES, slot = index / LANES;
+    uint lane, slot;
+    find_lane(lane, slot);
     const uint n_slots = gl_WorkGroupSize.x / LANES;
-    const uint row = (gl_WorkGroupID.x * n_slots + slot) * ROWS;
+    const uint row = (gl_WorkGroupID.x * n_slots + slot) * Y_ROWS;
 
     // Lanes beyond the last row compute it once more, so that every lane takes part in broadcasts and sums.
+    n_groups = p.product.n_groups;
     for (uint r = 0; r < ROWS; ++r)
-        row_at[r] = address_plus(w, min(row + r, p.n_rows - 1) * p.row_bytes);
+        row_at[r] = address_plus(r < Y_ROWS ? w : w2,
+                                 min(row + r % Y_ROWS, p.product.n_rows - 1) * p.product.row_bytes);
     for (uint i = 0; i < ROWS * COLS; ++i)
         sums[i] = 0;
     add_row(lane);
 
-    for (uint r = 0; r < ROWS; ++r) {
+    for (uint r = 0; r < Y_ROWS; ++r) {
         for (uint t = 0; t < COLS; ++t) {
-            const float sum = row_sum(sums[r * COLS + t], lane);
-            if (lane == 0 && row + r < p.n_rows && t < n_cols)
+            float sum = row_sum(sums[r * COLS + t], lane);
+            if (PAIRED)
+                sum = gelu(sum) * row_sum(sums[(r + ROWS / 2) * COLS + t], lane);
+            if (lane == 0 && row + r < p.product.n_rows && t < n_cols)
                 y[y_at[t] + row + r] = sum;
         }
     }
+#ifdef TAIL
+    tail(first, n_cols);
+#endif
 }

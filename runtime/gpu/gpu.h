@@ -172,7 +172,7 @@ enum karat_status gpu_upload_finish(struct gpu_upload *upload, struct karat_erro
 
 // ------------------------------------------------------------------------------------------------ kernels
 
-#define GPU_BUFFERS_MAX 12
+#define GPU_BUFFERS_MAX 16
 #define GPU_SPEC_MAX 12
 #define GPU_PARAMS_MAX 128
 

@@ -30,57 +30,71 @@ static struct gpu_view embd_rows(const struct pass *p, enum scratch which)
     return rows(p, which, (uint64_t)p->n * p->shape->n_embd);
 }
 
-// NORM -> OUT. Writes this step's keys and values into the layer's cache on the way.
+// NORM -> MID and the norms that the branches after it begin with. Writes this step's keys and values into the layer's
+// cache on the way.
 static void attention_forward(const struct pass *p, uint32_t index)
 {
     const struct gemma_layer_shape *s = &p->shape->layers[index];
     const struct gemma_layer *l = &p->weights->layers[index];
-    const struct op_cache *cache = &p->state->caches[index];
     const struct op_rope *rope = s->sliding ? &p->weights->rope_sliding : &p->weights->rope;
     const uint64_t q_values = (uint64_t)p->n * s->n_heads * s->head_size;
     const uint64_t kv_values = (uint64_t)p->n * s->n_kv_heads * s->head_size;
-    const struct op_linear_shape linear = { .n_tokens = p->n };
-    const float eps = p->shape->eps;
+    const struct gpu_view norm = embd_rows(p, SCRATCH_NORM), counters = p->state->counters;
+    const struct gpu_view q = rows(p, SCRATCH_Q, q_values), attended = rows(p, SCRATCH_ATTENDED, q_values);
 
-    const struct gpu_view norm = embd_rows(p, SCRATCH_NORM);
-    const struct gpu_view q_raw = rows(p, SCRATCH_Q_RAW, q_values), q = rows(p, SCRATCH_Q, q_values);
-    const struct gpu_view k_raw = rows(p, SCRATCH_K_RAW, kv_values);
-    struct gpu_view v_raw = k_raw; // without a projection of their own, values are the keys before norm and rotation
+    struct op_heads heads = {
+        .to = OP_HEADS_QUERIES,
+        .rows = q,
+        .cache = &p->state->caches[index],
+        .w = &l->q_norm,
+        .rope = rope,
+        .step = p->position,
+        .n_heads = s->n_heads,
+        .head_size = s->head_size,
+        .eps = p->shape->eps,
+    };
+    op_linear_heads(p->rec, rows(p, SCRATCH_Q_RAW, q_values), norm, &l->q, &heads, counters, p->n);
+    heads.n_heads = s->n_kv_heads;
+    heads.w = &l->k_norm;
+    // Without a projection of their own, values are the keys before norm and rotation.
+    heads.to = s->has_v ? OP_HEADS_KEYS : OP_HEADS_KEYS_AND_VALUES;
+    op_linear_heads(p->rec, rows(p, SCRATCH_K_RAW, kv_values), norm, &l->k, &heads, counters, p->n);
+    heads.to = OP_HEADS_VALUES;
+    if (s->has_v)
+        op_linear_heads(p->rec, rows(p, SCRATCH_V_RAW, kv_values), norm, &l->v, &heads, counters, p->n);
 
-    op_linear(p->rec, q_raw, norm, &l->q, &linear);
-    op_linear(p->rec, k_raw, norm, &l->k, &linear);
-    if (s->has_v) {
-        v_raw = rows(p, SCRATCH_V_RAW, kv_values);
-        op_linear(p->rec, v_raw, norm, &l->v, &linear);
-    }
-    op_head_norm_rope(p->rec, q, q_raw, &l->q_norm, rope, p->position, p->n, s->n_heads, s->head_size, eps);
-    op_cache_store(p->rec, cache, k_raw, v_raw, &l->k_norm, rope, p->position, p->n, eps);
-
-    const struct gpu_view attended = rows(p, SCRATCH_ATTENDED, q_values);
-    op_attention(p->rec, attended, q, cache, p->position, p->state->scratch[SCRATCH_ATTENTION],
+    op_attention(p->rec, attended, q, heads.cache, p->position, p->state->scratch[SCRATCH_ATTENTION], counters,
                  &(struct op_attention_shape){
                      .n_tokens = p->n,
                      .n_heads = s->n_heads,
                      .window = s->sliding ? p->shape->window : 0,
                      .last_position = p->step->first_position + p->n - 1,
                  });
-    op_linear(p->rec, embd_rows(p, SCRATCH_OUT), attended, &l->o, &linear);
+
+    struct op_add_norm add = {
+        .y = embd_rows(p, SCRATCH_MID),
+        .r = embd_rows(p, SCRATCH_H),
+        .w = &l->post_attn_norm,
+        .n_norms = p->shape->n_experts > 0 ? 3 : 1,
+        .norms = { { norm, &l->ffn_norm } },
+        .eps = p->shape->eps,
+    };
+    if (p->shape->n_experts > 0) {
+        add.norms[1].y = embd_rows(p, SCRATCH_NORM_ROUTER), add.norms[1].w = &l->router_scale;
+        add.norms[2].y = embd_rows(p, SCRATCH_NORM_EXPERTS), add.norms[2].w = &l->expert_norm;
+    }
+    op_linear_add_norm(p->rec, embd_rows(p, SCRATCH_OUT), attended, &l->o, &add, counters, p->n);
 }
 
-// NORM -> OUT: the branch that every token takes.
-static void dense_forward(const struct pass *p, uint32_t index)
+// NORM -> ACTIVE: the branch that every token takes, up to its last product.
+static struct gpu_view dense_forward(const struct pass *p, uint32_t index)
 {
     const struct gemma_layer *l = &p->weights->layers[index];
-    const uint32_t n_ff = p->shape->layers[index].n_ff;
-    const struct gpu_view norm = embd_rows(p, SCRATCH_NORM);
-    const struct gpu_view gate_up = rows(p, SCRATCH_GATE_UP, 2ull * p->n * n_ff);
-    const struct gpu_view active = rows(p, SCRATCH_ACTIVE, (uint64_t)p->n * n_ff);
-
-    op_linear(p->rec, gate_up, norm, &l->gate, &(struct op_linear_shape){ .n_tokens = p->n, .y_stride = 2 * n_ff });
-    op_linear(p->rec, gate_up, norm, &l->up,
-              &(struct op_linear_shape){ .n_tokens = p->n, .y_stride = 2 * n_ff, .y_offset = n_ff });
-    op_gelu_mul(p->rec, active, gate_up, p->n, n_ff);
-    op_linear(p->rec, embd_rows(p, SCRATCH_OUT), active, &l->down, &(struct op_linear_shape){ .n_tokens = p->n });
+    const uint64_t n_values = (uint64_t)p->n * p->shape->layers[index].n_ff;
+    const struct gpu_view active = rows(p, SCRATCH_ACTIVE, n_values);
+    op_linear_gated(p->rec, active, rows(p, SCRATCH_GATE_UP, 2 * n_values), embd_rows(p, SCRATCH_NORM), &l->gate,
+                    &l->up, p->n);
+    return active;
 }
 
 static struct op_route route_views(const struct pass *p)
@@ -96,95 +110,86 @@ static struct op_route route_views(const struct pass *p)
     };
 }
 
-// MID -> EXPERT_OUT, one row per pair of token and expert. The router reads the stream itself under its own norm.
-static void experts_forward(const struct pass *p, uint32_t index, const struct op_route *route)
+// What follows a layer: the norm that the next one, or the head, begins with.
+static const struct op_vector *next_norm(const struct pass *p, uint32_t index)
 {
-    const struct gemma_layer *l = &p->weights->layers[index];
-    const uint32_t n_ff = p->shape->n_ff_expert;
-    const uint64_t n_pairs = (uint64_t)p->n * p->shape->n_experts_used;
-    const struct gpu_view norm = embd_rows(p, SCRATCH_NORM_EXPERTS);
-    const struct gpu_view logits = rows(p, SCRATCH_ROUTER, (uint64_t)p->n * p->shape->n_experts);
-    const struct gpu_view gate_up = rows(p, SCRATCH_EXPERT_GATE_UP, 2 * n_pairs * n_ff);
-    const struct gpu_view active = rows(p, SCRATCH_EXPERT_ACTIVE, n_pairs * n_ff);
-    const struct gpu_view out = rows(p, SCRATCH_EXPERT_OUT, n_pairs * p->shape->n_embd);
-
-    op_linear(p->rec, logits, embd_rows(p, SCRATCH_NORM_ROUTER), &l->router,
-              &(struct op_linear_shape){ .n_tokens = p->n });
-    op_route(p->rec, route, logits, l->expert_scale.n > 0 ? &l->expert_scale : NULL, p->n);
-    op_linear_experts(p->rec, gate_up, norm, &l->expert_gate, route,
-                      &(struct op_experts_shape){ .n_tokens = p->n, .y_stride = 2 * n_ff });
-    op_linear_experts(p->rec, gate_up, norm, &l->expert_up, route,
-                      &(struct op_experts_shape){ .n_tokens = p->n, .y_stride = 2 * n_ff, .y_offset = n_ff });
-    op_gelu_mul(p->rec, active, gate_up, (uint32_t)n_pairs, n_ff);
-    op_linear_experts(p->rec, out, active, &l->expert_down, route,
-                      &(struct op_experts_shape){ .n_tokens = p->n, .x_per_pair = true });
+    return index + 1 < p->shape->n_layers ? &p->weights->layers[index + 1].attn_norm : &p->weights->out_norm;
 }
 
-// MID -> H, with the dense branch beside the experts.
-static void feed_forward(const struct pass *p, uint32_t index)
+static const struct op_vector *out_scale(const struct gemma_layer *l)
+{
+    return l->out_scale.n > 0 ? &l->out_scale : NULL;
+}
+
+// MID -> H and NORM: experts beside the dense branch. What does not depend on each other stands side by side, so that a
+// device can run it together. The router reads the stream itself under its own norm.
+static void experts_forward(const struct pass *p, uint32_t index)
 {
     const struct gemma_layer *l = &p->weights->layers[index];
-    const uint32_t n_embd = p->shape->n_embd;
-    const float eps = p->shape->eps;
-    const struct op_vector *out_scale = l->out_scale.n > 0 ? &l->out_scale : NULL;
-    const struct gpu_view mid = embd_rows(p, SCRATCH_MID), h = embd_rows(p, SCRATCH_H);
-
-    op_rms_norm(p->rec, embd_rows(p, SCRATCH_NORM), mid, &l->ffn_norm, p->n, n_embd, eps);
-    if (p->shape->n_experts == 0) {
-        dense_forward(p, index);
-        op_norm_add(p->rec, h, mid, embd_rows(p, SCRATCH_OUT), &l->post_ffn_norm, out_scale, p->n, n_embd, eps);
-        return;
-    }
-    op_rms_norm(p->rec, embd_rows(p, SCRATCH_NORM_ROUTER), mid, &l->router_scale, p->n, n_embd, eps);
-    op_rms_norm(p->rec, embd_rows(p, SCRATCH_NORM_EXPERTS), mid, &l->expert_norm, p->n, n_embd, eps);
+    const uint64_t n_pairs = (uint64_t)p->n * p->shape->n_experts_used, n_values = n_pairs * p->shape->n_ff_expert;
+    const struct op_vector *expert_scale = l->expert_scale.n > 0 ? &l->expert_scale : NULL;
+    const struct gpu_view active_experts = rows(p, SCRATCH_EXPERT_ACTIVE, n_values), dense = embd_rows(p, SCRATCH_OUT);
     const struct op_route route = route_views(p);
-    dense_forward(p, index);
-    experts_forward(p, index, &route);
-    op_moe_join(p->rec,
-                &(struct op_join){
-                    .y = h,
-                    .r = mid,
-                    .dense = embd_rows(p, SCRATCH_OUT),
-                    .experts = rows(p, SCRATCH_EXPERT_OUT, (uint64_t)p->n * p->shape->n_experts_used * n_embd),
-                    .w_dense = &l->dense_post_norm,
-                    .w_experts = &l->expert_post_norm,
-                    .w_out = &l->post_ffn_norm,
-                    .scale = out_scale,
-                    .n_tokens = p->n,
-                    .n_cols = n_embd,
-                    .eps = eps,
-                },
-                &route);
+
+    const struct gpu_view active = dense_forward(p, index);
+    op_linear_route(p->rec, rows(p, SCRATCH_ROUTER, (uint64_t)p->n * p->shape->n_experts),
+                    embd_rows(p, SCRATCH_NORM_ROUTER), &l->router, &route, expert_scale, p->state->counters, p->n);
+
+    op_linear(p->rec, dense, active, &l->down, &(struct op_linear_shape){ .n_tokens = p->n });
+    op_experts_gated(p->rec, active_experts, rows(p, SCRATCH_EXPERT_GATE_UP, 2 * n_values),
+                     embd_rows(p, SCRATCH_NORM_EXPERTS), &l->expert_gate, &l->expert_up, &route, p->n);
+
+    op_experts_join(p->rec, embd_rows(p, SCRATCH_EXPERTS_SUM), active_experts, &l->expert_down, &route,
+                    &(struct op_join){
+                        .y = embd_rows(p, SCRATCH_H),
+                        .r = embd_rows(p, SCRATCH_MID),
+                        .dense = dense,
+                        .next = embd_rows(p, SCRATCH_NORM),
+                        .w_dense = &l->dense_post_norm,
+                        .w_experts = &l->expert_post_norm,
+                        .w_out = &l->post_ffn_norm,
+                        .scale = out_scale(l),
+                        .w_next = next_norm(p, index),
+                        .n_tokens = p->n,
+                        .eps = p->shape->eps,
+                    },
+                    rows(p, SCRATCH_EXPERT_OUT, n_pairs * p->shape->n_embd), p->state->counters);
 }
 
-// H -> H.
+// H and NORM -> H and NORM.
 static void layer_forward(const struct pass *p, uint32_t index)
 {
     const struct gemma_layer *l = &p->weights->layers[index];
-    const uint32_t n_embd = p->shape->n_embd;
-    const struct gpu_view h = embd_rows(p, SCRATCH_H);
-
-    op_rms_norm(p->rec, embd_rows(p, SCRATCH_NORM), h, &l->attn_norm, p->n, n_embd, p->shape->eps);
     attention_forward(p, index);
-    op_norm_add(p->rec, embd_rows(p, SCRATCH_MID), h, embd_rows(p, SCRATCH_OUT), &l->post_attn_norm, NULL, p->n, n_embd,
-                p->shape->eps);
-    feed_forward(p, index);
+    if (p->shape->n_experts > 0) {
+        experts_forward(p, index);
+        return;
+    }
+    op_linear_add_norm(p->rec, embd_rows(p, SCRATCH_OUT), dense_forward(p, index), &l->down,
+                       &(struct op_add_norm){
+                           .y = embd_rows(p, SCRATCH_H),
+                           .r = embd_rows(p, SCRATCH_MID),
+                           .w = &l->post_ffn_norm,
+                           .scale = out_scale(l),
+                           .n_norms = 1,
+                           .norms = { { embd_rows(p, SCRATCH_NORM), next_norm(p, index) } },
+                           .eps = p->shape->eps,
+                       },
+                       p->state->counters, p->n);
 }
 
-// The wanted rows of H -> scores in host memory.
+// The wanted rows of NORM -> scores in host memory.
 static void head_forward(const struct pass *p)
 {
     const uint32_t n_rows = p->step->n_rows, n_embd = p->shape->n_embd;
     const uint64_t n_scores = (uint64_t)n_rows * p->shape->n_vocab;
     const struct gpu_view last = rows(p, SCRATCH_HEAD_IN, (uint64_t)n_rows * n_embd);
-    const struct gpu_view normed = rows(p, SCRATCH_NORM, (uint64_t)n_rows * n_embd);
     const struct gpu_view raw = rows(p, SCRATCH_HEAD_RAW, n_scores), capped = rows(p, SCRATCH_SCORES, n_scores);
-    struct gpu_view from = rows(p, SCRATCH_H, (uint64_t)n_rows * n_embd);
+    struct gpu_view from = rows(p, SCRATCH_NORM, (uint64_t)n_rows * n_embd);
     from.offset += (uint64_t)p->step->first_row * n_embd * sizeof(float);
 
     gpu_record_copy(p->rec, last, from); // a row's offset need not satisfy the alignment of bindings
-    op_rms_norm(p->rec, normed, last, &p->weights->out_norm, n_rows, n_embd, p->shape->eps);
-    op_linear(p->rec, raw, normed, &p->weights->head, &(struct op_linear_shape){ .n_tokens = n_rows });
+    op_linear(p->rec, raw, last, &p->weights->head, &(struct op_linear_shape){ .n_tokens = n_rows });
     if (p->shape->softcap > 0)
         op_softcap(p->rec, capped, raw, (uint32_t)n_scores, p->shape->softcap);
     const struct gpu_view host = { p->state->scores, 0, n_scores * sizeof(float) };
@@ -207,7 +212,10 @@ void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, co
     memcpy(gpu_buffer_map(state->step), (const uint32_t[4]){ step->first_position }, OP_STEP_BYTES);
 
     const struct gpu_view ids = { state->ids, 0, (uint64_t)pass.n * sizeof *step->ids };
+    gpu_record_fill(rec, state->counters, 0); // a step that was cut short may have left them in disorder
     op_embed(rec, embd_rows(&pass, SCRATCH_H), ids, &weights->embedding, pass.n, sqrtf((float)shape->n_embd));
+    op_rms_norm(rec, embd_rows(&pass, SCRATCH_NORM), embd_rows(&pass, SCRATCH_H), &weights->layers[0].attn_norm, pass.n,
+                shape->n_embd, shape->eps);
     for (uint32_t i = 0; i < shape->n_layers; ++i)
         layer_forward(&pass, i);
     if (step->n_rows > 0)

@@ -45,6 +45,7 @@ static uint64_t scratch_bytes(enum scratch which, const struct gemma_shape *shap
         return t * shape->n_embd * f32;
     case SCRATCH_NORM_ROUTER:
     case SCRATCH_NORM_EXPERTS:
+    case SCRATCH_EXPERTS_SUM:
         return shape->n_experts > 0 ? t * shape->n_embd * f32 : 0;
     case SCRATCH_Q_RAW:
     case SCRATCH_Q:
@@ -111,6 +112,7 @@ struct gemma_state_bytes gemma_state_size(const struct gemma_shape *shape, const
     }
     for (int i = 0; i < SCRATCH_COUNT; ++i)
         total.scratch += scratch_bytes((enum scratch)i, shape, options, device);
+    total.scratch += OP_COUNTERS_BYTES;
     return total;
 }
 
@@ -152,6 +154,9 @@ static enum karat_status create_scratch(struct gemma_state *state, const struct 
         TRY(gpu_buffer_create(&buffer, device, &options, err));
         state->scratch[i] = (struct gpu_view){ buffer, 0, size_bytes };
     }
+    state->counters.size_bytes = OP_COUNTERS_BYTES;
+    TRY(gpu_buffer_create(&state->counters.buffer, device,
+                          &(struct gpu_buffer_options){ OP_COUNTERS_BYTES, GPU_MEMORY_DEVICE, "counters" }, err));
 cleanup:
     return status;
 }
@@ -228,6 +233,7 @@ void gemma_state_destroy(struct gemma_state *state)
     }
     for (int i = 0; i < SCRATCH_COUNT; ++i)
         gpu_buffer_destroy(state->scratch[i].buffer);
+    gpu_buffer_destroy(state->counters.buffer);
     gpu_buffer_destroy(state->ids);
     gpu_buffer_destroy(state->step);
     gpu_buffer_destroy(state->scores);

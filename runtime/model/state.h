@@ -28,6 +28,7 @@
     X(EXPERT_GATE_UP, "experts' gate and up") /* [t * used][2][n_ff_expert] */        \
     X(EXPERT_ACTIVE, "experts' activation")   /* [t * used][n_ff_expert] */           \
     X(EXPERT_OUT, "experts' output")          /* [t * used][n_embd] */                \
+    X(EXPERTS_SUM, "experts' weighted sum")   /* [t][n_embd] */                       \
     X(HEAD_IN, "head input")                  /* [n_rows][n_embd] */                  \
     X(HEAD_RAW, "scores before the soft cap") /* [n_rows][n_vocab] */                 \
     X(SCORES, "scores on the device")         /* [n_rows][n_vocab] */
@@ -44,6 +45,7 @@ struct gemma_state {
     uint32_t n_layers, n_ring;
     struct op_cache *caches; // [n_layers]
     struct gpu_view scratch[SCRATCH_COUNT];
+    struct gpu_view counters;               // of op_linear_add_norm() and its like
     struct gpu_buffer *ids, *step, *scores; // the host's ends of a step
 };
 

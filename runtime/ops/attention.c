@@ -1,11 +1,10 @@
-// ops/attention.c -- attention over a cache: the cut into workgroups and splits, then one or two kernels.
+// ops/attention.c -- attention over a cache: the cut into workgroups and splits, then a dispatch per window of slots.
 #include "ops/attention.h"
 
 #include "ops/kernels.h"
 #include "ops/rope.h"
 #include "ops/rows.h"
 #include "shared/attention.h"
-#include "shared/attention_combine.h"
 
 #define MAX_ROWS 8 // sixteen need 240 registers on AMD, which halves the occupancy, and spill on Intel
 #define FEW_ROWS 4
@@ -106,13 +105,13 @@ struct pass {
     const struct op_cache *cache;
     const struct op_attention_shape *shape;
     struct attention_tiling tiling;
-    struct gpu_view step;
+    struct gpu_view step, parts, counters;
     uint32_t first_token, n_tokens; // of this chunk
-    uint32_t n_parts;               // windows times splits; 1: no combining
+    uint32_t n_parts;               // windows times splits; 1: nothing to join
 };
 
-static void record_window(const struct pass *p, struct gpu_view out, struct gpu_view q,
-                          const struct cache_window *window, uint32_t first_split)
+static void record_window(const struct pass *p, struct gpu_view y, struct gpu_view q, const struct cache_window *window,
+                          uint32_t first_part)
 {
     const struct op_cache *cache = p->cache;
     const uint32_t n_rows = p->n_tokens * (p->shape->n_heads / cache->n_kv_heads);
@@ -137,7 +136,10 @@ static void record_window(const struct pass *p, struct gpu_view out, struct gpu_
                                          [ATTENTION_KEYS] = window->keys,
                                          [ATTENTION_VALUES] = window->values,
                                          [ATTENTION_STEP] = rows_view(p->step, 0, OP_STEP_BYTES),
-                                         [ATTENTION_OUT] = out },
+                                         [ATTENTION_OUT] = y,
+                                         [ATTENTION_PARTS] = p->parts,
+                                         [ATTENTION_PARTS_IN] = p->parts,
+                                         [ATTENTION_COUNTERS] = p->counters },
                             .params = &(struct attention_params){ .n_tokens = p->n_tokens,
                                                                   .n_heads = p->shape->n_heads,
                                                                   .n_kv_heads = cache->n_kv_heads,
@@ -146,7 +148,8 @@ static void record_window(const struct pass *p, struct gpu_view out, struct gpu_
                                                                   .first_slot = window->first_slot,
                                                                   .window_slots = window->n_slots,
                                                                   .n_splits = p->tiling.n_splits,
-                                                                  .first_split = first_split,
+                                                                  .first_part = first_part,
+                                                                  .n_parts = p->n_parts,
                                                                   .first_token = p->first_token },
                             .grid = { rows_div_up(n_rows, p->tiling.rows), cache->n_kv_heads, p->tiling.n_splits },
                             .work = 2 * n_keys * p->n_tokens * p->shape->n_heads * cache->head_size,
@@ -154,31 +157,9 @@ static void record_window(const struct pass *p, struct gpu_view out, struct gpu_
                         });
 }
 
-static void record_combine(const struct pass *p, struct gpu_view y, struct gpu_view parts)
-{
-    const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(p->rec));
-    const uint32_t n_rows = p->n_tokens * p->shape->n_heads, head_size = p->cache->head_size;
-    const uint32_t per_group = rows_per_group(plan, n_rows, 4);
-    gpu_record_dispatch(p->rec, &(struct gpu_dispatch){
-                                    .desc = &kernels[KERNEL_ATTENTION_COMBINE],
-                                    .spec =
-                                        (const uint32_t[ATTENTION_COMBINE_N_SPEC]){
-                                            [ATTENTION_COMBINE_WG_SIZE] = rows_group_size(plan, head_size / 2),
-                                        },
-                                    .buffers = { [ATTENTION_COMBINE_PARTS] = parts, [ATTENTION_COMBINE_Y] = y },
-                                    .params = &(struct attention_combine_params){ .n_rows = n_rows,
-                                                                                  .head_size = head_size,
-                                                                                  .n_splits = p->n_parts,
-                                                                                  .per_group = per_group },
-                                    .grid = { rows_div_up(n_rows, per_group), 1, 1 },
-                                    .work = (uint64_t)n_rows * head_size * p->n_parts * 2,
-                                    .label = "attention.combine",
-                                });
-}
-
 void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,
-                      struct gpu_view step, struct gpu_view scratch, const struct op_attention_shape *shape,
-                      const struct attention_limits *limits)
+                      struct gpu_view step, struct gpu_view scratch, struct gpu_view counters,
+                      const struct op_attention_shape *shape, const struct attention_limits *limits)
 {
     struct cache_window window;
     uint32_t n_windows = 0;
@@ -186,6 +167,7 @@ void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_vi
         slot = cache_window(&window, cache, limits->window_bytes, slot);
 
     struct pass p = { .rec = rec, .cache = cache, .shape = shape, .step = step };
+    p.counters = rows_view(counters, OP_COUNTERS_ATTENTION * OP_COUNTERS_EACH * 4ull, OP_COUNTERS_EACH * 4);
     p.tiling = attention_choose(limits, shape, cache->n_kv_heads, cache->head_size);
     p.tiling.n_splits = rows_max(1, rows_min(p.tiling.n_splits, MAX_SPLITS / n_windows));
     p.n_parts = n_windows * p.tiling.n_splits;
@@ -195,7 +177,8 @@ void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_vi
     const uint64_t row_bytes = (uint64_t)n_heads * cache->head_size * sizeof(float);
     uint32_t chunk = rows_min(shape->n_tokens, rows_per_window(gpu_device_plan(gpu_recorder_device(rec)), row_bytes));
     if (p.n_parts > 1)
-        chunk = rows_min(chunk, rows_max(1, scratch_rows(limits->cpu, shape->n_tokens, n_heads) / n_heads / p.n_parts));
+        chunk = rows_min(rows_min(chunk, rows_max(1, OP_COUNTERS_EACH / n_heads)),
+                         rows_max(1, scratch_rows(limits->cpu, shape->n_tokens, n_heads) / n_heads / p.n_parts));
     if (chunk < shape->n_tokens && chunk > 1)
         chunk -= chunk % 2; // keeps the offset of the next chunk aligned for the smallest heads
 
@@ -203,23 +186,23 @@ void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_vi
         p.n_tokens = rows_min(chunk, shape->n_tokens - p.first_token);
         const struct gpu_view q_rows = rows_view(q, p.first_token * row_bytes, p.n_tokens * row_bytes);
         const struct gpu_view y_rows = rows_view(y, p.first_token * row_bytes, p.n_tokens * row_bytes);
-        const struct gpu_view parts =
-            rows_view(scratch, 0, (uint64_t)p.n_parts * p.n_tokens * n_heads * part_bytes(cache->head_size));
-        uint32_t split = 0;
-        for (uint32_t slot = 0; slot < cache->n_slots; split += p.tiling.n_splits) {
+        p.parts = rows_view(scratch, 0, (uint64_t)p.n_parts * p.n_tokens * n_heads * part_bytes(cache->head_size));
+        if (p.n_parts == 1) // neither is touched
+            p.parts = p.counters;
+        uint32_t part = 0;
+        for (uint32_t slot = 0; slot < cache->n_slots; part += p.tiling.n_splits) {
             slot = cache_window(&window, cache, limits->window_bytes, slot);
-            record_window(&p, p.n_parts > 1 ? parts : y_rows, q_rows, &window, split);
+            record_window(&p, y_rows, q_rows, &window, part);
         }
-        if (p.n_parts > 1)
-            record_combine(&p, y_rows, parts);
     }
 }
 
 void op_attention(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,
-                  struct gpu_view step, struct gpu_view scratch, const struct op_attention_shape *shape)
+                  struct gpu_view step, struct gpu_view scratch, struct gpu_view counters,
+                  const struct op_attention_shape *shape)
 {
     const struct attention_limits limits = attention_limits_of(gpu_recorder_device(rec));
-    attention_record(rec, y, q, cache, step, scratch, shape, &limits);
+    attention_record(rec, y, q, cache, step, scratch, counters, shape, &limits);
 }
 
 bool kernel_list_attention(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
@@ -247,6 +230,5 @@ bool kernel_list_attention(const struct gpu_plan *plan, kernel_visit_fn *visit, 
                     if (!visit(user, KERNEL_ATTENTION, spec))
                         return false;
                 }
-    return visit(user, KERNEL_ATTENTION_COMBINE, (uint32_t[]){ rows_group_size(plan, 128) }) &&
-           (plan->cpu || visit(user, KERNEL_ATTENTION_COMBINE, (uint32_t[]){ rows_group_size(plan, 256) }));
+    return true;
 }

@@ -30,7 +30,7 @@ uint64_t attention_scratch_bytes(const struct attention_limits *limits, uint32_t
 
 // op_attention() under limits that a test wishes; the op passes the device's.
 void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,
-                      struct gpu_view step, struct gpu_view scratch, const struct op_attention_shape *shape,
-                      const struct attention_limits *limits);
+                      struct gpu_view step, struct gpu_view scratch, struct gpu_view counters,
+                      const struct op_attention_shape *shape, const struct attention_limits *limits);
 
 #endif

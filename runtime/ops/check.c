@@ -187,6 +187,20 @@ struct gpu_view check_output(struct check *c, uint64_t size_bytes)
     return (struct gpu_view){ buffer, 0, size_bytes };
 }
 
+struct gpu_view check_counters(struct check *c)
+{
+    const struct gpu_view counters = check_output(c, OP_COUNTERS_BYTES);
+    if (counters.buffer)
+        gpu_record_fill(c->rec, counters, 0);
+    return counters;
+}
+
+void check_counted(struct check *c, struct gpu_view counters)
+{
+    static const uint32_t zeros[OP_COUNTERS_BYTES / sizeof(uint32_t)];
+    check_same(c, check_read(c, counters), zeros, sizeof zeros);
+}
+
 static void run_recorded(struct check *c)
 {
     if (c->status == KARAT_OK)

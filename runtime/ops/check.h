@@ -54,6 +54,10 @@ struct gpu_view check_step(struct check *c, uint32_t first_position);
 // A device buffer full of NaN, with a guard behind it that check_read() looks at.
 struct gpu_view check_output(struct check *c, uint64_t size_bytes);
 
+// Counters as a step begins with them, and that they are so again.
+struct gpu_view check_counters(struct check *c);
+void check_counted(struct check *c, struct gpu_view counters);
+
 // Runs what was recorded and measures it.
 void check_submit(struct check *c);
 
@@ -70,16 +74,18 @@ void check_same(struct check *c, const void *got, const void *want, size_t size_
 
 struct check_rows {
     uint32_t n_rows, n_cols;
-    bool has_weight; // of rms_norm; of norm_add: has a scale
-    double scale;    // of the input; 0: 1
+    bool has_weight;  // of rms_norm; of add_norm: has a scale
+    double scale;     // of the input; 0: 1
+    uint32_t n_norms; // of add_norm
 };
-check_fn check_rms_norm, check_norm_add, check_gelu_mul, check_softcap;
+check_fn check_rms_norm, check_add_norm, check_gelu_mul, check_softcap;
 
 struct check_heads {
     uint32_t n_tokens, n_heads, head_size, n_pairs, first_position;
     enum op_cache_type type; // the rest for the cache alone
     uint32_t n_slots;
     uint64_t window_bytes; // 0: the device's limit
+    bool shared;           // values are the keys before norm and rotation
 };
 check_fn check_head_norm, check_cache_store;
 
@@ -103,8 +109,8 @@ struct check_route {
 check_fn check_route;
 
 struct check_join {
-    uint32_t n_tokens, n_cols, n_used;
-    bool has_scale;
+    uint32_t n_tokens, n_cols;
+    bool has_scale, has_next;
 };
 check_fn check_join;
 

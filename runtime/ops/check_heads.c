@@ -35,7 +35,16 @@ void check_head_norm(struct check *c, const void *shape)
         c->status = op_rope_create(&rope, c->device, theta, s->n_pairs, &c->err);
     if (c->status != KARAT_OK)
         return;
-    op_head_norm_rope(c->rec, y, x_view, &w_vector, &rope, step, s->n_tokens, s->n_heads, s->head_size, EPS);
+    op_heads(c->rec, x_view,
+             &(struct op_heads){ .to = OP_HEADS_QUERIES,
+                                 .rows = y,
+                                 .w = &w_vector,
+                                 .rope = &rope,
+                                 .step = step,
+                                 .n_heads = s->n_heads,
+                                 .head_size = s->head_size,
+                                 .eps = EPS },
+             s->n_tokens);
     check_submit(c);
     for (size_t item = 0; item < (size_t)s->n_tokens * s->n_heads; ++item)
         twin_head(want + item * s->head_size, x + item * s->head_size, w, theta, s->n_pairs, s->head_size,
@@ -81,11 +90,19 @@ void check_cache_store(struct check *c, const void *shape)
         c->status = op_rope_create(&rope, c->device, theta, s->n_pairs, &c->err);
     if (c->status != KARAT_OK)
         return;
-    if (s->window_bytes > 0)
-        cache_store_in_windows(c->rec, &cache, k_view, v_view, &w_vector, &rope, step, s->n_tokens, EPS,
-                               s->window_bytes);
-    else
-        op_cache_store(c->rec, &cache, k_view, v_view, &w_vector, &rope, step, s->n_tokens, EPS);
+    struct op_heads heads = { .to = s->shared ? OP_HEADS_KEYS_AND_VALUES : OP_HEADS_KEYS,
+                              .cache = &cache,
+                              .w = &w_vector,
+                              .rope = &rope,
+                              .step = step,
+                              .n_heads = s->n_heads,
+                              .head_size = s->head_size,
+                              .eps = EPS };
+    const uint64_t window_bytes = s->window_bytes > 0 ? s->window_bytes : gpu_device_plan(c->device)->max_binding_bytes;
+    heads_in_windows(c->rec, k_view, &heads, s->n_tokens, window_bytes);
+    heads.to = OP_HEADS_VALUES;
+    if (!s->shared)
+        heads_in_windows(c->rec, v_view, &heads, s->n_tokens, window_bytes);
     check_submit(c);
 
     const float *all_k = widen_cache(c, check_read(c, keys), s->type, n_cache);
@@ -98,7 +115,7 @@ void check_cache_store(struct check *c, const void *shape)
         for (uint32_t h = 0; h < s->n_heads; ++h) {
             const size_t at = t * row + (size_t)h * s->head_size;
             twin_head(want_k + at, k + at, w, theta, s->n_pairs, s->head_size, position, EPS);
-            twin_head(want_v + at, v + at, NULL, NULL, 0, s->head_size, position, EPS);
+            twin_head(want_v + at, (s->shared ? k : v) + at, NULL, NULL, 0, s->head_size, position, EPS);
         }
     }
     check_compare(c, got_k, want_k, n);
@@ -190,12 +207,14 @@ void check_attention(struct check *c, const void *shape)
         limits.lanes = s->lanes < limits.subgroup_size ? s->lanes : limits.subgroup_size;
         limits.subgroup_size = s->lanes == 4 ? 16 : 32; // as Intel has them, as others have
     }
+    const struct gpu_view counters = check_counters(c);
     const struct gpu_view scratch = check_output(c, attention_scratch_bytes(&limits, s->n_tokens, s->n_heads, size));
     if (c->status != KARAT_OK)
         return;
-    attention_record(c->rec, y, q_view, &cache, step, scratch, &op, &limits);
+    attention_record(c->rec, y, q_view, &cache, step, scratch, counters, &op, &limits);
     check_submit(c);
     check_read(c, scratch); // for its guard
+    check_counted(c, counters);
 
     // All rows of a few tokens; the twin would take minutes for every token of a long prompt.
     const float *got = check_read(c, y);

@@ -63,16 +63,8 @@ static uint8_t *random_tensor(struct check *c, enum qtype type, uint64_t n_weigh
     return blocks;
 }
 
-// A tensor on its way through the store to the device.
-struct stored {
-    struct tensor_info tensor;
-    struct op_weight weight;
-    struct op_store *store;
-    const float *decoded; // of the whole tensor
-};
-
-static void store_tensor(struct check *c, struct stored *out, enum qtype type, uint32_t n_cols, uint32_t n_rows,
-                         uint32_t n_planes, const struct op_store_item *range, uint64_t block_limit_bytes)
+void check_store_tensor(struct check *c, struct check_stored *out, enum qtype type, uint32_t n_cols, uint32_t n_rows,
+                        uint32_t n_planes, const struct op_store_item *range, uint64_t block_limit_bytes)
 {
     const uint64_t n_weights = (uint64_t)n_cols * n_rows * (n_planes > 0 ? n_planes : 1);
     const uint8_t *blocks = random_tensor(c, type, n_weights);
@@ -99,7 +91,7 @@ static void store_tensor(struct check *c, struct stored *out, enum qtype type, u
         c->status = op_store_load(out->store, NULL, NULL, NULL, &c->err);
 }
 
-static struct gpu_plan plan_like(const struct check *c, bool like_gpu)
+struct gpu_plan check_plan_like(const struct check *c, bool like_gpu)
 {
     struct gpu_plan plan = *gpu_device_plan(c->device);
     if (like_gpu)
@@ -129,11 +121,11 @@ void check_linear(struct check *c, const void *shape)
     const struct check_linear_shape *s = shape;
     const uint32_t x_stride = s->n_cols + s->x_extra, y_stride = s->n_rows + s->y_extra;
     const size_t n_x = (size_t)s->n_tokens * x_stride, n_y = (size_t)s->n_tokens * y_stride;
-    const struct gpu_plan plan = plan_like(c, s->like_gpu);
-    struct stored stored = { 0 };
+    const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
+    struct check_stored stored = { 0 };
     c->bound = 1e-5;
-    store_tensor(c, &stored, s->type, s->n_cols, s->first_row + s->n_rows + s->n_more_rows, 0,
-                 &(struct op_store_item){ .first_row = s->first_row, .n_rows = s->n_rows }, s->block_limit_bytes);
+    check_store_tensor(c, &stored, s->type, s->n_cols, s->first_row + s->n_rows + s->n_more_rows, 0,
+                       &(struct op_store_item){ .first_row = s->first_row, .n_rows = s->n_rows }, s->block_limit_bytes);
     const float *x = check_random(c, n_x, 1);
     double *want = check_alloc(c, (size_t)s->n_tokens * s->n_rows, sizeof *want);
     const struct gpu_view in = check_input(c, x, n_x * sizeof *x), out = check_output(c, n_y * sizeof *x);
@@ -156,9 +148,10 @@ void check_embed(struct check *c, const void *shape)
     const struct check_linear_shape *s = shape;
     const size_t n_y = (size_t)s->n_tokens * s->n_cols;
     const float scale = 53.0659966f; // the square root of 2816
-    struct stored stored = { 0 };
+    struct check_stored stored = { 0 };
     c->bound = 1e-6;
-    store_tensor(c, &stored, s->type, s->n_cols, s->n_rows, 0, &(struct op_store_item){ 0 }, s->block_limit_bytes);
+    check_store_tensor(c, &stored, s->type, s->n_cols, s->n_rows, 0, &(struct op_store_item){ 0 },
+                       s->block_limit_bytes);
     uint32_t *ids = check_alloc(c, s->n_tokens, sizeof *ids);
     double *want = check_alloc(c, n_y, sizeof *want);
     for (uint32_t t = 0; ids && t < s->n_tokens; ++t)
@@ -199,6 +192,7 @@ static void sort_pairs(struct check *c, const struct gpu_plan *plan, struct op_r
             tiles[n_cut][2] = n_sorted - at < tile_pairs ? n_sorted - at : tile_pairs;
         }
     }
+    route->ids = check_input(c, ids, n_pairs * sizeof *ids); // few tokens go by these alone
     route->order = check_input(c, order, n_pairs * sizeof *order);
     route->tiles = check_input(c, tiles, n_tiles * sizeof *tiles);
 }
@@ -209,13 +203,13 @@ void check_experts(struct check *c, const void *shape)
     const uint32_t n_pairs = s->n_tokens * s->n_used, n_x_rows = s->x_per_pair ? n_pairs : s->n_tokens;
     const uint32_t y_stride = s->n_rows + s->y_extra;
     const size_t n_x = (size_t)n_x_rows * s->n_cols, n_y = (size_t)n_pairs * y_stride;
-    const struct gpu_plan plan = plan_like(c, s->like_gpu);
+    const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
     struct op_route route = { .n_experts = s->n_experts, .n_used = s->n_used };
-    struct stored stored = { 0 };
+    struct check_stored stored = { 0 };
     c->bound = 1e-5;
     const uint32_t plane_rows = s->first_row + s->n_rows + s->n_more_rows;
-    store_tensor(c, &stored, s->type, s->n_cols, plane_rows, s->n_experts,
-                 &(struct op_store_item){ .first_row = s->first_row, .n_rows = s->n_rows }, s->block_limit_bytes);
+    check_store_tensor(c, &stored, s->type, s->n_cols, plane_rows, s->n_experts,
+                       &(struct op_store_item){ .first_row = s->first_row, .n_rows = s->n_rows }, s->block_limit_bytes);
     uint32_t *ids = check_alloc(c, n_pairs, sizeof *ids);
     // Some experts are liked more, as in life, so that tiles come full, partly full and not at all.
     for (uint32_t pair = 0; ids && pair < n_pairs; ++pair)

@@ -26,4 +26,17 @@ struct check_experts_shape {
 };
 check_fn check_experts;
 
+// A tensor of random blocks on its way through the store to the device. The caller destroys the store.
+struct check_stored {
+    struct tensor_info tensor;
+    struct op_weight weight;
+    struct op_store *store;
+    const float *decoded; // of the whole tensor
+};
+void check_store_tensor(struct check *c, struct check_stored *out, enum qtype type, uint32_t n_cols, uint32_t n_rows,
+                        uint32_t n_planes, const struct op_store_item *range, uint64_t block_limit_bytes);
+
+// The device's plan, or that plan for a GPU.
+struct gpu_plan check_plan_like(const struct check *c, bool like_gpu);
+
 #endif

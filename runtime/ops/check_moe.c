@@ -60,6 +60,8 @@ void check_route(struct check *c, const void *shape)
         check_same(c, got_ids, want_ids, n_pairs * sizeof *want_ids);
         check_compare(c, check_read(c, route.weights), want_weights, n_pairs);
     }
+    if (choose_direct(gpu_device_plan(c->device), s->n_tokens, s->n_experts, s->n_used))
+        return; // pairs are not sorted
     if (c->error > c->bound || !twin_route_sort(want_order, want_tiles, got_ids, n_pairs, s->n_experts, n_tiles,
                                                 choose_tile_pairs(c->device, s->n_tokens, s->n_experts, s->n_used)))
         c->error = INFINITY;
@@ -70,38 +72,44 @@ void check_route(struct check *c, const void *shape)
 void check_join(struct check *c, const void *shape)
 {
     const struct check_join *s = shape;
-    const size_t n = (size_t)s->n_tokens * s->n_cols, n_pairs = (size_t)s->n_tokens * s->n_used;
+    const size_t n = (size_t)s->n_tokens * s->n_cols;
     c->bound = 3e-6;
-    const float *r = check_random(c, n, 3), *dense = check_random(c, n, 0.5),
-                *experts = check_random(c, n * s->n_used, 2);
-    const float *weights = check_random_weights(c, n_pairs), scale = 0.375f;
+    const float *r = check_random(c, n, 3), *dense = check_random(c, n, 0.5), *m = check_random(c, n, 2);
     const float *w_dense = check_random_weights(c, s->n_cols), *w_experts = check_random_weights(c, s->n_cols);
-    const float *w_out = check_random_weights(c, s->n_cols);
+    const float *w_out = check_random_weights(c, s->n_cols), *w_next = check_random_weights(c, s->n_cols);
+    const float scale = 0.375f;
     double *want = check_alloc(c, n, sizeof *want);
-    if (!r || !dense || !experts || !weights || !w_dense || !w_experts || !w_out || !want)
+    float *rounded = check_alloc(c, n, sizeof *rounded);
+    if (!r || !dense || !m || !w_dense || !w_experts || !w_out || !w_next || !want || !rounded)
         return;
     const struct op_vector vectors[] = { check_vector(c, w_dense, s->n_cols), check_vector(c, w_experts, s->n_cols),
-                                         check_vector(c, w_out, s->n_cols), check_vector(c, &scale, 1) };
-    const struct op_route route = { .weights = check_input(c, weights, n_pairs * sizeof *weights),
-                                    .n_used = s->n_used };
-    const struct op_join join = {
+                                         check_vector(c, w_out, s->n_cols), check_vector(c, &scale, 1),
+                                         check_vector(c, w_next, s->n_cols) };
+    const struct gpu_view m_view = check_input(c, m, n * sizeof *m);
+    struct op_join join = {
         .y = check_output(c, n * sizeof *r),
         .r = check_input(c, r, n * sizeof *r),
         .dense = check_input(c, dense, n * sizeof *dense),
-        .experts = check_input(c, experts, n * s->n_used * sizeof *experts),
         .w_dense = &vectors[0],
         .w_experts = &vectors[1],
         .w_out = &vectors[2],
         .scale = s->has_scale ? &vectors[3] : NULL,
         .n_tokens = s->n_tokens,
-        .n_cols = s->n_cols,
         .eps = 1e-6f,
     };
+    if (s->has_next)
+        join.next = check_output(c, n * sizeof *r), join.w_next = &vectors[4];
     if (c->status != KARAT_OK)
         return;
-    op_moe_join(c->rec, &join, &route);
+    op_join(c->rec, m_view, &join);
     check_submit(c);
-    twin_moe_join(want, &(struct twin_join){ r, dense, experts, weights, w_dense, w_experts, w_out,
-                                             s->has_scale ? &scale : NULL, s->n_tokens, s->n_cols, s->n_used, 1e-6f });
+    twin_join_rows(want, &(struct twin_join){ r, dense, m, w_dense, w_experts, w_out, s->has_scale ? &scale : NULL,
+                                              s->n_tokens, s->n_cols, 1e-6f });
     check_compare(c, check_read(c, join.y), want, n);
+    if (!s->has_next)
+        return;
+    for (size_t i = 0; i < n; ++i)
+        rounded[i] = (float)want[i];
+    twin_rms_norm(want, rounded, w_next, s->n_tokens, s->n_cols, 1e-6);
+    check_compare(c, check_read(c, join.next), want, n);
 }

@@ -30,25 +30,45 @@ void check_rms_norm(struct check *c, const void *shape)
     check_compare(c, check_read(c, y), want, n);
 }
 
-void check_norm_add(struct check *c, const void *shape)
+void check_add_norm(struct check *c, const void *shape)
 {
     const struct check_rows *s = shape;
     const size_t n = (size_t)s->n_rows * s->n_cols;
     c->bound = 2e-6;
     const float *x = check_random(c, n, scale_of(s)), *r = check_random(c, n, 3), scale = 0.0625f;
-    const float *w = check_random_weights(c, s->n_cols);
+    const float *w = check_random_weights(c, s->n_cols), *w_norms[OP_NORMS_MAX];
     double *want = check_alloc(c, n, sizeof *want);
-    if (!x || !r || !w || !want)
+    float *rounded = check_alloc(c, n, sizeof *rounded);
+    if (!x || !r || !w || !want || !rounded)
         return;
-    const struct gpu_view x_view = check_input(c, x, n * sizeof *x), r_view = check_input(c, r, n * sizeof *r);
-    const struct gpu_view y = check_output(c, n * sizeof *x);
+    const struct gpu_view x_view = check_input(c, x, n * sizeof *x);
     const struct op_vector w_vector = check_vector(c, w, s->n_cols), scale_vector = check_vector(c, &scale, 1);
+    struct op_vector norm_vectors[OP_NORMS_MAX];
+    struct op_add_norm add = {
+        .y = check_output(c, n * sizeof *x),
+        .r = check_input(c, r, n * sizeof *r),
+        .w = &w_vector,
+        .scale = s->has_weight ? &scale_vector : NULL,
+        .n_norms = s->n_norms,
+        .eps = EPS,
+    };
+    for (uint32_t i = 0; i < s->n_norms; ++i) {
+        w_norms[i] = check_random_weights(c, s->n_cols);
+        norm_vectors[i] = check_vector(c, w_norms[i], s->n_cols);
+        add.norms[i].y = check_output(c, n * sizeof *x), add.norms[i].w = &norm_vectors[i];
+    }
     if (c->status != KARAT_OK)
         return;
-    op_norm_add(c->rec, y, r_view, x_view, &w_vector, s->has_weight ? &scale_vector : NULL, s->n_rows, s->n_cols, EPS);
+    op_add_norm(c->rec, x_view, &add, s->n_rows);
     check_submit(c);
-    twin_norm_add(want, r, x, w, s->has_weight ? &scale : NULL, s->n_rows, s->n_cols, EPS);
-    check_compare(c, check_read(c, y), want, n);
+    twin_add_norm(want, r, x, w, s->has_weight ? &scale : NULL, s->n_rows, s->n_cols, EPS);
+    check_compare(c, check_read(c, add.y), want, n);
+    for (size_t i = 0; i < n; ++i)
+        rounded[i] = (float)want[i];
+    for (uint32_t i = 0; i < s->n_norms; ++i) {
+        twin_rms_norm(want, rounded, w_norms[i], s->n_rows, s->n_cols, EPS);
+        check_compare(c, check_read(c, add.norms[i].y), want, n);
+    }
 }
 
 void check_gelu_mul(struct check *c, const void *shape)

@@ -3,6 +3,7 @@
 
 #include "shared/mat_mul.h"
 #include "shared/mat_vec.h"
+#include "shared/mat_vec_join.h"
 
 // One lane per row: a software device gathers loads lane by lane but broadcasts x in one instruction. Four rows per
 // lane share each x and, beyond one token, four columns share each weight: on lavapipe 1.2 times as fast as two rows at
@@ -86,6 +87,52 @@ struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols
     if (tile_pairs <= MAT_VEC_COLS_MAX)
         return choose_gpu_few(KERNEL_MAT_VEC_EXPERTS, n_cols, tile_pairs);
     return choose_gpu_many(KERNEL_MAT_MUL_EXPERTS, tile_pairs);
+}
+
+bool choose_tail(uint32_t n_tokens)
+{
+    return n_tokens <= MAT_VEC_COLS_MAX;
+}
+
+// Half of a lane's rows are of the second weight.
+static struct linear_choice gated(struct linear_choice choice)
+{
+    choice.spec[MAT_VEC_PAIRED] = true;
+    choice.rows_per_group /= 2;
+    return choice;
+}
+
+bool choose_gated(struct linear_choice *out, const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
+{
+    // On a GPU a lane has two rows at one column only.
+    if (n_tokens > (plan->cpu ? MAT_VEC_COLS_MAX : 1))
+        return false;
+    *out = gated(choose_linear(plan, n_cols, n_tokens));
+    return true;
+}
+
+bool choose_direct(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used)
+{
+    return choose_plan_tile_pairs(plan, n_tokens, n_experts, n_used) == 1;
+}
+
+struct linear_choice choose_pairs(const struct gpu_plan *plan, uint32_t n_cols, bool is_gated)
+{
+    struct linear_choice choice = choose_experts(plan, n_cols, 1);
+    choice.spec[MAT_VEC_DIRECT] = true;
+    return is_gated ? gated(choice) : choice;
+}
+
+struct linear_choice choose_join(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_used)
+{
+    // A row of an expert is short, and there are few rows: on a GPU four sets of lanes share the ranks.
+    const uint32_t parts = plan->cpu || n_used < 4 ? 1 : 4;
+    struct linear_choice choice = choose_linear(plan, n_cols, 1);
+    const uint32_t wg_size = choice.spec[MAT_VEC_WG_SIZE];
+    choice.kernel = KERNEL_MAT_VEC_JOIN;
+    choice.spec[MAT_VEC_JOIN_PARTS] = parts;
+    choice.rows_per_group = wg_size / choice.spec[MAT_VEC_LANES] / parts * choice.spec[MAT_VEC_ROWS];
+    return choice;
 }
 
 uint32_t choose_plan_tile_pairs(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used)

@@ -19,6 +19,23 @@ struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols,
 // The same for experts, whose columns come in tiles of at most tile_pairs.
 struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols, uint32_t tile_pairs);
 
+// Whether a step on the rows of a product runs as its tail: worth it while one workgroup does it in the time that a
+// dispatch and a barrier take.
+bool choose_tail(uint32_t n_tokens);
+
+// A product of two weights at once, y = gelu(W x) * (W2 x); false where two products and a dispatch for the rest are
+// better.
+bool choose_gated(struct linear_choice *out, const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens);
+
+// Whether a route of few tokens goes to its experts pair by pair, without sorting.
+bool choose_direct(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used);
+
+// For the experts of such a route: one pair per workgroup, of one weight or gated.
+struct linear_choice choose_pairs(const struct gpu_plan *plan, uint32_t n_cols, bool gated);
+
+// For their last product, summed over the n_used ranks of a token.
+struct linear_choice choose_join(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_used);
+
 // How many pairs of one expert a tile of a route holds at most: op_route() cuts tiles by it and op_linear_experts()
 // computes them.
 uint32_t choose_tile_pairs(const struct gpu_device *device, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used);

@@ -5,16 +5,17 @@
 #include <stdio.h>
 
 #include "ops/ops.h"
+#include "shared/add_norm.h"
 #include "shared/attention.h"
-#include "shared/attention_combine.h"
-#include "shared/cache_store.h"
 #include "shared/embed.h"
 #include "shared/gelu_mul.h"
-#include "shared/head_norm.h"
+#include "shared/heads.h"
+#include "shared/join.h"
 #include "shared/mat_mul.h"
 #include "shared/mat_vec.h"
-#include "shared/moe_join.h"
-#include "shared/norm_add.h"
+#include "shared/mat_vec_join.h"
+#include "shared/mat_vec_tails.h"
+#include "shared/pair_sum.h"
 #include "shared/rms_norm.h"
 #include "shared/route.h"
 #include "shared/route_sort.h"
@@ -24,55 +25,58 @@
 
 #define CODE(spirv) .code = (spirv), .code_bytes = sizeof(spirv)
 
+#define ROW(title, spirv, buffers, params, specs, full)                                              \
+    {                                                                                                \
+        .name = (title), CODE(spirv), .n_buffers = (buffers), .params_bytes = sizeof(struct params), \
+        .n_spec = (specs), .full_subgroups = (full),                                                 \
+    }
+
 // A kernel that comes in one module.
-#define SINGLE(NAME, module, full)                      \
-    [KERNEL_##NAME] = {                                 \
-        .name = #module,                                \
-        CODE(spv_##module),                             \
-        .n_buffers = NAME##_N_BUFFERS,                  \
-        .params_bytes = sizeof(struct module##_params), \
-        .n_spec = NAME##_N_SPEC,                        \
-        .full_subgroups = full,                         \
-    }
+#define SINGLE(NAME, module, full) \
+    [KERNEL_##NAME] = ROW(#module, spv_##module, NAME##_N_BUFFERS, module##_params, NAME##_N_SPEC, full)
 
-// A kernel's module for one weight format. All products share their parameters.
-#define mat_vec_experts_params mat_vec_params
-#define mat_mul_params mat_vec_params
-#define mat_mul_experts_params mat_vec_params
-#define FORMAT(NAME, SIGNATURE, module, format, buffers, full) \
-    [KERNEL_##NAME + QTYPE_##format] = {                       \
-        .name = #module "." #format,                           \
-        CODE(spv_##module##_##format),                         \
-        .n_buffers = (buffers),                                \
-        .params_bytes = sizeof(struct module##_params),        \
-        .n_spec = SIGNATURE##_N_SPEC,                          \
-        .full_subgroups = (full),                              \
-    }
+// A step that runs alone, behind the size of its workgroup.
+#define STEP(NAME, module, params) \
+    [KERNEL_##NAME] = ROW(#module, spv_##module, NAME##_N_BUFFERS, params, 1 + NAME##_N_SPEC, false)
 
-const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
+// A kernel's module for one weight format.
+#define FORMAT(NAME, module, format, buffers, params, specs, full) \
+    [KERNEL_##NAME + QTYPE_##format] = ROW(#module "." #format, spv_##module##_##format, buffers, params, specs, full)
+
+// A product with a step as its tail.
+#define TAIL(STEP, step, format)                                                                      \
+    FORMAT(MAT_VEC_##STEP, mat_vec_##step, format, MAT_VEC_N_BUFFERS_##STEP, mat_vec_##step##_params, \
+           MAT_VEC_N_SPEC + STEP##_N_SPEC, true)
+
 // clang-format off
-#define ROWS(name, text, id, block_len, block_bytes)                                          \
-    FORMAT(EMBED, EMBED, embed, name, EMBED_N_BUFFERS, false),                                \
-    FORMAT(MAT_VEC, MAT_VEC, mat_vec, name, MAT_VEC_N_BUFFERS, true),                         \
-    FORMAT(MAT_VEC_EXPERTS, MAT_VEC, mat_vec_experts, name, MAT_VEC_N_BUFFERS_EXPERTS, true), \
-    FORMAT(MAT_MUL, MAT_MUL, mat_mul, name, MAT_VEC_N_BUFFERS, false),                        \
-    FORMAT(MAT_MUL_EXPERTS, MAT_MUL, mat_mul_experts, name, MAT_VEC_N_BUFFERS_EXPERTS, false),
+const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
+#define ROWS(name, text, id, block_len, block_bytes)                                                                    \
+    FORMAT(EMBED, embed, name, EMBED_N_BUFFERS, embed_params, EMBED_N_SPEC, false),                                     \
+    FORMAT(MAT_VEC, mat_vec, name, MAT_VEC_N_BUFFERS, mat_vec_params, MAT_VEC_N_SPEC, true),                            \
+    TAIL(ADD_NORM, add_norm, name),                                                                                     \
+    TAIL(HEADS, heads, name),                                                                                           \
+    FORMAT(MAT_VEC_EXPERTS, mat_vec_experts, name, MAT_VEC_N_BUFFERS_EXPERTS, mat_vec_params, MAT_VEC_N_SPEC, true),    \
+    FORMAT(MAT_VEC_JOIN, mat_vec_join, name, MAT_VEC_JOIN_N_BUFFERS, mat_vec_join_all_params, MAT_VEC_JOIN_N_SPEC, true), \
+    FORMAT(MAT_MUL, mat_mul, name, MAT_VEC_N_BUFFERS, mat_vec_params, MAT_MUL_N_SPEC, false),                           \
+    FORMAT(MAT_MUL_EXPERTS, mat_mul_experts, name, MAT_MUL_N_BUFFERS_EXPERTS, mat_vec_params, MAT_MUL_N_SPEC, false),
     QTYPE_LIST(ROWS)
 #undef ROWS
+    TAIL(ROUTE, route, F32),
+    TAIL(ROUTE, route, F16),
+    TAIL(ROUTE, route, BF16),
     SINGLE(RMS_NORM, rms_norm, false),
-    SINGLE(NORM_ADD, norm_add, false),
+    STEP(ADD_NORM, add_norm, add_norm_params),
     SINGLE(GELU_MUL, gelu_mul, false),
-    SINGLE(HEAD_NORM, head_norm, false),
-    SINGLE(CACHE_STORE, cache_store, false),
+    STEP(HEADS, heads, heads_alone_params),
     SINGLE(ATTENTION, attention, true),
-    SINGLE(ATTENTION_COMBINE, attention_combine, false),
-    SINGLE(ROUTE, route, false),
+    STEP(ROUTE, route, route_alone_params),
     SINGLE(ROUTE_SORT, route_sort, false),
-    SINGLE(MOE_JOIN, moe_join, false),
+    SINGLE(PAIR_SUM, pair_sum, false),
+    STEP(JOIN, join, join_params),
     SINGLE(SOFTCAP, softcap, false),
     SINGLE(TOP_K, top_k, false),
-    // clang-format on
 };
+// clang-format on
 
 struct listing {
     bool (*write)(void *user, const char *line);
@@ -97,7 +101,8 @@ void op_kernel_list(const struct gpu_device *device, bool (*write)(void *user, c
 {
     const struct gpu_plan *plan = gpu_device_plan(device);
     struct listing listing = { write, user };
-    (void)(kernel_list_linear(plan, write_row, &listing) && kernel_list_norm(plan, write_row, &listing) &&
-           kernel_list_rope(plan, write_row, &listing) && kernel_list_attention(plan, write_row, &listing) &&
-           kernel_list_moe(plan, write_row, &listing) && kernel_list_scores(plan, write_row, &listing));
+    (void)(kernel_list_linear(plan, write_row, &listing) && kernel_list_tails(plan, write_row, &listing) &&
+           kernel_list_norm(plan, write_row, &listing) && kernel_list_rope(plan, write_row, &listing) &&
+           kernel_list_attention(plan, write_row, &listing) && kernel_list_moe(plan, write_row, &listing) &&
+           kernel_list_scores(plan, write_row, &listing));
 }

@@ -14,19 +14,22 @@
 enum kernel {
     KERNEL_FAMILY(KERNEL_EMBED),
     KERNEL_FAMILY(KERNEL_MAT_VEC),
+    KERNEL_FAMILY(KERNEL_MAT_VEC_ADD_NORM),
+    KERNEL_FAMILY(KERNEL_MAT_VEC_HEADS),
+    KERNEL_FAMILY(KERNEL_MAT_VEC_ROUTE), // of F32, F16 and BF16
     KERNEL_FAMILY(KERNEL_MAT_VEC_EXPERTS),
+    KERNEL_FAMILY(KERNEL_MAT_VEC_JOIN),
     KERNEL_FAMILY(KERNEL_MAT_MUL),
     KERNEL_FAMILY(KERNEL_MAT_MUL_EXPERTS),
     KERNEL_RMS_NORM,
-    KERNEL_NORM_ADD,
+    KERNEL_ADD_NORM,
     KERNEL_GELU_MUL,
-    KERNEL_HEAD_NORM,
-    KERNEL_CACHE_STORE,
+    KERNEL_HEADS,
     KERNEL_ATTENTION,
-    KERNEL_ATTENTION_COMBINE,
     KERNEL_ROUTE,
     KERNEL_ROUTE_SORT,
-    KERNEL_MOE_JOIN,
+    KERNEL_PAIR_SUM,
+    KERNEL_JOIN,
     KERNEL_SOFTCAP,
     KERNEL_TOP_K,
     KERNEL_COUNT
@@ -46,6 +49,7 @@ typedef bool kernel_visit_fn(void *user, enum kernel kernel, const uint32_t *spe
 // Each kernel group lists what its ops use on devices with this plan, and returns false when stopped. Pure.
 // op_kernel_list() calls them all.
 bool kernel_list_linear(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
+bool kernel_list_tails(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
 bool kernel_list_norm(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
 bool kernel_list_rope(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
 bool kernel_list_attention(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);

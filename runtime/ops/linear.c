@@ -6,17 +6,19 @@
 #include "ops/ops.h"
 #include "ops/rows.h"
 #include "shared/embed.h"
-#include "shared/mat_vec.h"
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)
 {
     return value > 0 ? value : fallback;
 }
 
-static struct mat_vec_params params_of(const struct op_weight *w)
+struct mat_vec_params linear_params(const struct op_weight *w, const struct op_segment *segment)
 {
     return (struct mat_vec_params){
+        .w_low = segment ? (uint32_t)segment->address : 0,
+        .w_high = segment ? (uint32_t)(segment->address >> 32) : 0,
         .row_bytes = w->row_bytes,
+        .n_rows = segment ? segment->n_rows : w->n_rows,
         .n_groups = w->n_cols / 32,
         .x_divisor = 1,
     };
@@ -24,15 +26,15 @@ static struct mat_vec_params params_of(const struct op_weight *w)
 
 // Rows [first, first + n) of x and y against all segments of the weight.
 static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
-                          const struct linear_choice *choice, struct mat_vec_params params)
+                          const struct linear_choice *choice, const struct op_linear_shape *shape)
 {
-    const uint32_t y_offset = params.y_offset;
     for (uint32_t s = 0; s < w->n_segments; ++s) {
         const struct op_segment *segment = &w->segments[s];
-        params.w_low = (uint32_t)segment->address;
-        params.w_high = (uint32_t)(segment->address >> 32);
-        params.n_rows = segment->n_rows;
-        params.y_offset = y_offset + segment->first_row;
+        struct mat_vec_params params = linear_params(w, segment);
+        params.n_tokens = shape->n_tokens;
+        params.x_stride = shape->x_stride;
+        params.y_stride = shape->y_stride;
+        params.y_offset = shape->y_offset + segment->first_row;
         gpu_record_dispatch(rec, &(struct gpu_dispatch){
                                      .desc = &kernels[kernel_of(choice->kernel, w->type)],
                                      .spec = choice->spec,
@@ -49,20 +51,18 @@ static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gp
 void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y, struct gpu_view x,
                    const struct op_weight *w, const struct op_linear_shape *shape)
 {
-    struct mat_vec_params params = params_of(w);
-    params.x_stride = or_default(shape->x_stride, w->n_cols);
-    params.y_stride = or_default(shape->y_stride, w->n_rows);
-    params.y_offset = shape->y_offset;
+    struct op_linear_shape part = *shape;
+    part.x_stride = or_default(shape->x_stride, w->n_cols);
+    part.y_stride = or_default(shape->y_stride, w->n_rows);
 
     // The scores of a long prompt are larger than one binding may be.
-    const uint64_t x_bytes = (uint64_t)params.x_stride * sizeof(float),
-                   y_bytes = (uint64_t)params.y_stride * sizeof(float);
+    const uint64_t x_bytes = (uint64_t)part.x_stride * sizeof(float), y_bytes = (uint64_t)part.y_stride * sizeof(float);
     const uint32_t window = rows_per_window(plan, x_bytes > y_bytes ? x_bytes : y_bytes);
     for (uint32_t first = 0; first < shape->n_tokens; first += window) {
-        params.n_tokens = rows_min(window, shape->n_tokens - first);
-        const struct linear_choice choice = choose_linear(plan, w->n_cols, params.n_tokens);
-        record_tokens(rec, rows_view(y, first * y_bytes, params.n_tokens * y_bytes),
-                      rows_view(x, first * x_bytes, params.n_tokens * x_bytes), w, &choice, params);
+        part.n_tokens = rows_min(window, shape->n_tokens - first);
+        const struct linear_choice choice = choose_linear(plan, w->n_cols, part.n_tokens);
+        record_tokens(rec, rows_view(y, first * y_bytes, part.n_tokens * y_bytes),
+                      rows_view(x, first * x_bytes, part.n_tokens * x_bytes), w, &choice, &part);
     }
 }
 
@@ -77,34 +77,120 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
                            const struct op_experts_shape *shape)
 {
     const uint32_t n_pairs = shape->n_tokens * route->n_used;
+    const bool direct = choose_direct(plan, shape->n_tokens, route->n_experts, route->n_used);
     const uint32_t n_tiles = choose_plan_n_tiles(plan, shape->n_tokens, route->n_experts, route->n_used);
     const uint32_t tile_pairs = choose_plan_tile_pairs(plan, shape->n_tokens, route->n_experts, route->n_used);
-    const struct linear_choice choice = choose_experts(plan, w->n_cols, tile_pairs);
-    struct mat_vec_params params = params_of(w);
-    params.n_rows = w->n_rows;
+    const struct linear_choice choice =
+        direct ? choose_pairs(plan, w->n_cols, false) : choose_experts(plan, w->n_cols, tile_pairs);
+    struct mat_vec_params params = linear_params(w, NULL);
     params.x_stride = w->n_cols;
     params.y_stride = or_default(shape->y_stride, w->n_rows);
     params.y_offset = shape->y_offset;
     params.x_divisor = shape->x_per_pair ? 1 : route->n_used;
-    gpu_record_dispatch(rec, &(struct gpu_dispatch){
-                                 .desc = &kernels[kernel_of(choice.kernel, w->type)],
-                                 .spec = choice.spec,
-                                 .buffers = { [MAT_VEC_X] = x,
-                                              [MAT_VEC_Y] = y,
-                                              [MAT_VEC_ORDER] = route->order,
-                                              [MAT_VEC_TILES] = route->tiles,
-                                              [MAT_VEC_PLANES] = w->planes },
-                                 .params = &params,
-                                 .grid = { rows_div_up(w->n_rows, choice.rows_per_group), n_tiles, 1 },
-                                 .work = (uint64_t)w->n_rows * w->n_cols * n_pairs,
-                                 .label = "linear_experts",
-                             });
+    gpu_record_dispatch(rec,
+                        &(struct gpu_dispatch){
+                            .desc = &kernels[kernel_of(choice.kernel, w->type)],
+                            .spec = choice.spec,
+                            .buffers = { [MAT_VEC_X] = x,
+                                         [MAT_VEC_Y] = y,
+                                         [MAT_VEC_ORDER] = direct ? route->ids : route->order,
+                                         [MAT_VEC_TILES] = direct ? route->ids : route->tiles,
+                                         [MAT_VEC_PLANES] = w->planes,
+                                         [MAT_VEC_PLANES2] = w->planes },
+                            .params = &params,
+                            .grid = { rows_div_up(w->n_rows, choice.rows_per_group), direct ? n_pairs : n_tiles, 1 },
+                            .work = (uint64_t)w->n_rows * w->n_cols * n_pairs,
+                            .label = "linear_experts",
+                        });
 }
 
 void op_linear_experts(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
                        const struct op_route *route, const struct op_experts_shape *shape)
 {
     linear_record_experts(rec, gpu_device_plan(gpu_recorder_device(rec)), y, x, w, route, shape);
+}
+
+// ------------------------------------------------------------------------------------------------ gated
+
+void linear_record_gated(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y,
+                         struct gpu_view scratch, struct gpu_view x, const struct op_weight *gate,
+                         const struct op_weight *up, uint32_t n_tokens)
+{
+    struct linear_choice choice;
+    const uint32_t n_ff = gate->n_rows;
+    const bool alike = gate->type == up->type && gate->n_segments == 1 && up->n_segments == 1;
+    if (!alike || !choose_gated(&choice, plan, gate->n_cols, n_tokens)) {
+        struct op_linear_shape half = { .n_tokens = n_tokens, .y_stride = 2 * n_ff };
+        linear_record(rec, plan, scratch, x, gate, &half);
+        half.y_offset = n_ff;
+        linear_record(rec, plan, scratch, x, up, &half);
+        op_gelu_mul(rec, y, scratch, n_tokens, n_ff);
+        return;
+    }
+    struct mat_vec_params params = linear_params(gate, &gate->segments[0]);
+    params.w2_low = (uint32_t)up->segments[0].address;
+    params.w2_high = (uint32_t)(up->segments[0].address >> 32);
+    params.n_tokens = n_tokens;
+    params.x_stride = gate->n_cols;
+    params.y_stride = n_ff;
+    gpu_record_dispatch(
+        rec, &(struct gpu_dispatch){
+                 .desc = &kernels[kernel_of(choice.kernel, gate->type)],
+                 .spec = choice.spec,
+                 .buffers = { [MAT_VEC_X] = x, [MAT_VEC_Y] = y },
+                 .params = &params,
+                 .grid = { rows_div_up(n_ff, choice.rows_per_group), rows_div_up(n_tokens, choice.cols_per_group), 1 },
+                 .work = 2ull * n_ff * gate->n_cols * n_tokens,
+                 .label = "linear",
+             });
+}
+
+void op_linear_gated(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view scratch, struct gpu_view x,
+                     const struct op_weight *gate, const struct op_weight *up, uint32_t n_tokens)
+{
+    linear_record_gated(rec, gpu_device_plan(gpu_recorder_device(rec)), y, scratch, x, gate, up, n_tokens);
+}
+
+void linear_record_experts_gated(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y,
+                                 struct gpu_view scratch, struct gpu_view x, const struct op_weight *gate,
+                                 const struct op_weight *up, const struct op_route *route, uint32_t n_tokens)
+{
+    const uint32_t n_ff = gate->n_rows, n_pairs = n_tokens * route->n_used;
+    if (gate->type != up->type || !choose_direct(plan, n_tokens, route->n_experts, route->n_used)) {
+        struct op_experts_shape half = { .n_tokens = n_tokens, .y_stride = 2 * n_ff };
+        linear_record_experts(rec, plan, scratch, x, gate, route, &half);
+        half.y_offset = n_ff;
+        linear_record_experts(rec, plan, scratch, x, up, route, &half);
+        op_gelu_mul(rec, y, scratch, n_pairs, n_ff);
+        return;
+    }
+    const struct linear_choice choice = choose_pairs(plan, gate->n_cols, true);
+    struct mat_vec_params params = linear_params(gate, NULL);
+    params.x_stride = gate->n_cols;
+    params.y_stride = n_ff;
+    params.x_divisor = route->n_used;
+    gpu_record_dispatch(rec, &(struct gpu_dispatch){
+                                 .desc = &kernels[kernel_of(choice.kernel, gate->type)],
+                                 .spec = choice.spec,
+                                 .buffers = { [MAT_VEC_X] = x,
+                                              [MAT_VEC_Y] = y,
+                                              [MAT_VEC_ORDER] = route->ids,
+                                              [MAT_VEC_TILES] = route->ids,
+                                              [MAT_VEC_PLANES] = gate->planes,
+                                              [MAT_VEC_PLANES2] = up->planes },
+                                 .params = &params,
+                                 .grid = { rows_div_up(n_ff, choice.rows_per_group), n_pairs, 1 },
+                                 .work = 2ull * n_ff * gate->n_cols * n_pairs,
+                                 .label = "linear_experts",
+                             });
+}
+
+void op_experts_gated(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view scratch, struct gpu_view x,
+                      const struct op_weight *gate, const struct op_weight *up, const struct op_route *route,
+                      uint32_t n_tokens)
+{
+    linear_record_experts_gated(rec, gpu_device_plan(gpu_recorder_device(rec)), y, scratch, x, gate, up, route,
+                                n_tokens);
 }
 
 // Rows and numbers of columns that reach every clause of choose.c, on any device.

@@ -1,8 +1,13 @@
-// ops/linear.h -- products as another device would run them, for checks. Private to the room.
+// ops/linear.h -- products: what their callers in the room share, and products as another device would run them, for
+// checks. Private to the room.
 #ifndef OPS_LINEAR_H
 #define OPS_LINEAR_H
 
 #include "ops/ops.h"
+#include "shared/mat_vec.h"
+
+// Format and place of a weight's rows; `segment` NULL for experts, which have planes instead.
+struct mat_vec_params linear_params(const struct op_weight *w, const struct op_segment *segment);
 
 // op_linear() with the kernels that a device with this plan gets.
 void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y, struct gpu_view x,
@@ -11,5 +16,13 @@ void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct
 void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y, struct gpu_view x,
                            const struct op_weight *w, const struct op_route *route,
                            const struct op_experts_shape *shape);
+
+void linear_record_gated(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y,
+                         struct gpu_view scratch, struct gpu_view x, const struct op_weight *gate,
+                         const struct op_weight *up, uint32_t n_tokens);
+
+void linear_record_experts_gated(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y,
+                                 struct gpu_view scratch, struct gpu_view x, const struct op_weight *gate,
+                                 const struct op_weight *up, const struct op_route *route, uint32_t n_tokens);
 
 #endif

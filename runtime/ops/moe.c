@@ -3,8 +3,8 @@
 #include "ops/kernels.h"
 #include "ops/ops.h"
 #include "ops/rows.h"
-#include "shared/moe_join.h"
-#include "shared/route.h"
+#include "ops/steps.h"
+#include "shared/pair_sum.h"
 #include "shared/route_sort.h"
 
 void op_route_bytes(uint64_t bytes[4], const struct gpu_device *device, uint32_t n_tokens, uint32_t n_experts,
@@ -21,40 +21,55 @@ void op_route_bytes(uint64_t bytes[4], const struct gpu_device *device, uint32_t
     bytes[3] = n_tiles * 4ull * sizeof(uint32_t);
 }
 
+bool step_route_check(struct gpu_recorder *rec, const struct op_route *route)
+{
+    struct karat_error err;
+    if (route->n_experts <= ROUTE_MAX_EXPERTS && route->n_used <= ROUTE_MAX_USED && route->n_used <= route->n_experts)
+        return true;
+    gpu_record_fail(rec,
+                    status_fail(&err, KARAT_ERR_UNSUPPORTED,
+                                "%u of %u experts per token; at most %d of %d can be routed", route->n_used,
+                                route->n_experts, ROUTE_MAX_USED, ROUTE_MAX_EXPERTS),
+                    &err);
+    return false;
+}
+
+void step_route(struct gpu_view *buffers, uint32_t *spec, struct route_params *params, struct gpu_view logits,
+                const struct op_route *route, const struct op_vector *expert_scale, uint32_t n_tokens)
+{
+    const uint64_t n_pairs = (uint64_t)n_tokens * route->n_used;
+    buffers[ROUTE_LOGITS] = rows_view(logits, 0, (uint64_t)n_tokens * route->n_experts * sizeof(float));
+    buffers[ROUTE_SCALE] = expert_scale ? expert_scale->view : buffers[ROUTE_LOGITS];
+    buffers[ROUTE_IDS] = rows_view(route->ids, 0, n_pairs * sizeof(uint32_t));
+    buffers[ROUTE_WEIGHTS] = rows_view(route->weights, 0, n_pairs * sizeof(float));
+    spec[ROUTE_HAS_SCALE] = expert_scale != NULL;
+    *params = (struct route_params){ .n_experts = route->n_experts, .n_used = route->n_used };
+}
+
 static void record_route(struct gpu_recorder *rec, const struct op_route *route, struct gpu_view logits,
                          const struct op_vector *expert_scale, uint32_t n_tokens)
 {
     const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
     const uint32_t per_group = rows_per_group(plan, n_tokens, 1);
-    const uint64_t n_pairs = (uint64_t)n_tokens * route->n_used;
-    const struct gpu_view seen = rows_view(logits, 0, (uint64_t)n_tokens * route->n_experts * sizeof(float));
-    gpu_record_dispatch(rec, &(struct gpu_dispatch){
-                                 .desc = &kernels[KERNEL_ROUTE],
-                                 .spec =
-                                     (const uint32_t[ROUTE_N_SPEC]){
-                                         [ROUTE_WG_SIZE] = rows_group_size(plan, route->n_experts),
-                                         [ROUTE_HAS_SCALE] = expert_scale != NULL,
-                                     },
-                                 .buffers = { [ROUTE_LOGITS] = seen,
-                                              [ROUTE_SCALE] = expert_scale ? expert_scale->view : seen,
-                                              [ROUTE_IDS] = rows_view(route->ids, 0, n_pairs * sizeof(uint32_t)),
-                                              [ROUTE_WEIGHTS] = rows_view(route->weights, 0, n_pairs * sizeof(float)) },
-                                 .params = &(struct route_params){ .n_tokens = n_tokens,
-                                                                   .n_experts = route->n_experts,
-                                                                   .n_used = route->n_used,
-                                                                   .per_group = per_group },
-                                 .grid = { rows_div_up(n_tokens, per_group), 1, 1 },
-                                 .work = (uint64_t)n_tokens * route->n_experts * route->n_experts,
-                                 .label = "route",
-                             });
+    uint32_t spec[1 + ROUTE_N_SPEC] = { rows_group_size(plan, route->n_experts) };
+    struct route_alone_params params = { .n_tokens = n_tokens, .per_group = per_group };
+    struct gpu_dispatch dispatch = {
+        .desc = &kernels[KERNEL_ROUTE],
+        .spec = spec,
+        .params = &params,
+        .grid = { rows_div_up(n_tokens, per_group), 1, 1 },
+        .work = (uint64_t)n_tokens * route->n_experts * route->n_experts,
+        .label = "route",
+    };
+    step_route(dispatch.buffers, spec + 1, &params.step, logits, route, expert_scale, n_tokens);
+    gpu_record_dispatch(rec, &dispatch);
 }
 
-static void record_sort(struct gpu_recorder *rec, const struct op_route *route, uint32_t n_tokens)
+void route_sort_record(struct gpu_recorder *rec, const struct gpu_plan *plan, const struct op_route *route,
+                       uint32_t n_tokens)
 {
-    const struct gpu_device *device = gpu_recorder_device(rec);
-    const struct gpu_plan *plan = gpu_device_plan(device);
     const uint32_t n_pairs = n_tokens * route->n_used;
-    const uint32_t n_tiles = choose_n_tiles(device, n_tokens, route->n_experts, route->n_used);
+    const uint32_t n_tiles = choose_plan_n_tiles(plan, n_tokens, route->n_experts, route->n_used);
     gpu_record_dispatch(
         rec, &(struct gpu_dispatch){
                  .desc = &kernels[KERNEL_ROUTE_SORT],
@@ -68,7 +83,7 @@ static void record_sort(struct gpu_recorder *rec, const struct op_route *route, 
                          .n_pairs = n_pairs,
                          .n_experts = route->n_experts,
                          .n_tiles = n_tiles,
-                         .tile_pairs = choose_tile_pairs(device, n_tokens, route->n_experts, route->n_used),
+                         .tile_pairs = choose_plan_tile_pairs(plan, n_tokens, route->n_experts, route->n_used),
                      },
                  .grid = { 1, 1, 1 },
                  .work = 2ull * n_pairs * route->n_experts,
@@ -79,52 +94,70 @@ static void record_sort(struct gpu_recorder *rec, const struct op_route *route, 
 void op_route(struct gpu_recorder *rec, const struct op_route *route, struct gpu_view logits,
               const struct op_vector *expert_scale, uint32_t n_tokens)
 {
-    if (route->n_experts > ROUTE_MAX_EXPERTS || route->n_used > ROUTE_MAX_USED || route->n_used > route->n_experts) {
-        struct karat_error err;
-        gpu_record_fail(rec,
-                        status_fail(&err, KARAT_ERR_UNSUPPORTED,
-                                    "%u of %u experts per token; at most %d of %d can be routed", route->n_used,
-                                    route->n_experts, ROUTE_MAX_USED, ROUTE_MAX_EXPERTS),
-                        &err);
+    const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
+    if (!step_route_check(rec, route))
         return;
-    }
     record_route(rec, route, logits, expert_scale, n_tokens);
-    record_sort(rec, route, n_tokens);
+    if (!choose_direct(plan, n_tokens, route->n_experts, route->n_used))
+        route_sort_record(rec, plan, route, n_tokens);
 }
 
-void op_moe_join(struct gpu_recorder *rec, const struct op_join *join, const struct op_route *route)
+void op_experts_down(struct gpu_recorder *rec, struct gpu_view m, struct gpu_view x, const struct op_weight *w,
+                     const struct op_route *route, struct gpu_view scratch, uint32_t n_tokens)
 {
     const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
-    const uint64_t row_bytes = (uint64_t)join->n_cols * sizeof(float);
-    const uint32_t window = rows_per_window(plan, row_bytes * route->n_used);
+    op_linear_experts(rec, scratch, x, w, route,
+                      &(struct op_experts_shape){ .n_tokens = n_tokens, .x_per_pair = true });
+    const uint32_t n_fours = n_tokens * w->n_rows / 4, per_group = plan->cpu ? rows_per_group(plan, n_fours, 512) : 256;
+    gpu_record_dispatch(rec,
+                        &(struct gpu_dispatch){ .desc = &kernels[KERNEL_PAIR_SUM],
+                                                .spec = (const uint32_t[]){ rows_group_size(plan, 256) },
+                                                .buffers = { scratch, route->weights, m },
+                                                .params = &(struct pair_sum_params){ w->n_rows, route->n_used, n_fours,
+                                                                                     w->n_rows, 0, per_group },
+                                                .grid = { rows_div_up(n_fours, per_group), 1, 1 },
+                                                .label = "pair_sum" });
+}
+
+void step_join(struct gpu_view *buffers, uint32_t *spec, struct join_params *params, struct gpu_view m,
+               const struct op_join *join, uint32_t first_token, uint32_t n_tokens)
+{
+    const uint32_t n_cols = join->w_out->n;
+    const uint64_t row_bytes = (uint64_t)n_cols * sizeof(float), at = first_token * row_bytes;
+    const uint64_t size_bytes = n_tokens * row_bytes;
+    buffers[JOIN_X] = rows_view(m, at, size_bytes);
+    buffers[JOIN_R] = rows_view(join->r, at, size_bytes);
+    buffers[JOIN_DENSE] = rows_view(join->dense, at, size_bytes);
+    buffers[JOIN_W_DENSE] = join->w_dense->view;
+    buffers[JOIN_W_EXPERTS] = join->w_experts->view;
+    buffers[JOIN_W_OUT] = join->w_out->view;
+    buffers[JOIN_SCALE] = join->scale ? join->scale->view : join->w_out->view;
+    buffers[JOIN_W_NEXT] = join->w_next ? join->w_next->view : join->w_out->view;
+    buffers[JOIN_Y] = rows_view(join->y, at, size_bytes);
+    buffers[JOIN_NEXT] = rows_view(join->w_next ? join->next : join->y, at, size_bytes);
+    spec[JOIN_HAS_SCALE] = join->scale != NULL;
+    spec[JOIN_HAS_NEXT] = join->w_next != NULL;
+    *params = (struct join_params){ .n_cols = n_cols, .eps = join->eps };
+}
+
+void op_join(struct gpu_recorder *rec, struct gpu_view m, const struct op_join *join)
+{
+    const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
+    const uint32_t n_cols = join->w_out->n, window = rows_per_window(plan, (uint64_t)n_cols * sizeof(float));
     for (uint32_t token = 0; token < join->n_tokens; token += window) {
         const uint32_t n = rows_min(window, join->n_tokens - token);
-        const uint64_t at = token * row_bytes, size = n * row_bytes;
-        const uint64_t weight_bytes = route->n_used * sizeof(float);
-        gpu_record_dispatch(
-            rec,
-            &(struct gpu_dispatch){
-                .desc = &kernels[KERNEL_MOE_JOIN],
-                .spec =
-                    (const uint32_t[MOE_JOIN_N_SPEC]){
-                        [MOE_JOIN_WG_SIZE] = rows_group_size(plan, join->n_cols / 4),
-                        [MOE_JOIN_HAS_SCALE] = join->scale != NULL,
-                        [MOE_JOIN_N_COLS] = join->n_cols,
-                    },
-                .buffers = { [MOE_JOIN_R] = rows_view(join->r, at, size),
-                             [MOE_JOIN_DENSE] = rows_view(join->dense, at, size),
-                             [MOE_JOIN_EXPERTS] = rows_view(join->experts, at * route->n_used, size * route->n_used),
-                             [MOE_JOIN_WEIGHTS] = rows_view(route->weights, token * weight_bytes, n * weight_bytes),
-                             [MOE_JOIN_W_DENSE] = join->w_dense->view,
-                             [MOE_JOIN_W_EXPERTS] = join->w_experts->view,
-                             [MOE_JOIN_W_OUT] = join->w_out->view,
-                             [MOE_JOIN_SCALE] = join->scale ? join->scale->view : join->w_out->view,
-                             [MOE_JOIN_Y] = rows_view(join->y, at, size) },
-                .params = &(struct moe_join_params){ .n_used = route->n_used, .eps = join->eps },
-                .grid = { n, 1, 1 },
-                .work = (uint64_t)n * join->n_cols * (route->n_used + 8),
-                .label = "moe_join",
-            });
+        uint32_t spec[1 + JOIN_N_SPEC] = { rows_group_size(plan, n_cols / 4) };
+        struct join_params params;
+        struct gpu_dispatch dispatch = {
+            .desc = &kernels[KERNEL_JOIN],
+            .spec = spec,
+            .params = &params,
+            .grid = { n, 1, 1 },
+            .work = (uint64_t)n * n_cols * 12,
+            .label = "join",
+        };
+        step_join(dispatch.buffers, spec + 1, &params, m, join, token, n);
+        gpu_record_dispatch(rec, &dispatch);
     }
 }
 
@@ -132,5 +165,5 @@ bool kernel_list_moe(const struct gpu_plan *plan, kernel_visit_fn *visit, void *
 {
     const uint32_t experts = rows_group_size(plan, 128), cols = rows_group_size(plan, 2816 / 4);
     return visit(user, KERNEL_ROUTE, (uint32_t[]){ experts, 1 }) && visit(user, KERNEL_ROUTE_SORT, &experts) &&
-           visit(user, KERNEL_MOE_JOIN, (uint32_t[]){ cols, 1, 2816 });
+           visit(user, KERNEL_JOIN, (uint32_t[]){ cols, 1, 1 });
 }

@@ -76,15 +76,40 @@ enum karat_status op_store_load(struct op_store *store, const struct model_file 
 void op_embed(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view ids, const struct op_weight *table,
               uint32_t n_tokens, float scale);
 
+// Memory in which workgroups count themselves, so that the one that comes last can go on with what they have made: u32,
+// all zero before a step and after it. A step that was cut short leaves it in disorder. One per timeline.
+#define OP_COUNTERS_EACH 4096
+enum op_counters {
+    OP_COUNTERS_QUERIES,
+    OP_COUNTERS_KEYS,
+    OP_COUNTERS_VALUES,
+    OP_COUNTERS_ATTENTION,
+    OP_COUNTERS_ADD_NORM,
+    OP_COUNTERS_ROUTE,
+    OP_COUNTERS_JOIN,
+    OP_COUNTERS_COUNT
+};
+#define OP_COUNTERS_BYTES (OP_COUNTERS_COUNT * OP_COUNTERS_EACH * 4)
+
 // ------------------------------------------------------------------------------------------------ norms
 
 // y = rms(x) * w over rows of n_cols; w NULL: no weight. y may not be x.
 void op_rms_norm(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_vector *w,
                  uint32_t n_rows, uint32_t n_cols, float eps);
 
-// y = (r + rms(x) * w) * scale[0]; scale NULL: 1. The three views are different.
-void op_norm_add(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view r, struct gpu_view x,
-                 const struct op_vector *w, const struct op_vector *scale, uint32_t n_rows, uint32_t n_cols, float eps);
+// Ends a branch: y = (r + rms(x) * w) * scale[0], and up to three norms of y for what comes next.
+#define OP_NORMS_MAX 3
+struct op_add_norm {
+    struct gpu_view y, r;              // f32 [n_rows][w->n]; x, y and r are different
+    const struct op_vector *w, *scale; // scale NULL: 1
+    uint32_t n_norms;
+    struct {
+        struct gpu_view y;
+        const struct op_vector *w;
+    } norms[OP_NORMS_MAX];
+    float eps;
+};
+void op_add_norm(struct gpu_recorder *rec, struct gpu_view x, const struct op_add_norm *add, uint32_t n_rows);
 
 // ------------------------------------------------------------------------------------------------ products
 
@@ -95,6 +120,14 @@ struct op_linear_shape {
 };
 void op_linear(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
                const struct op_linear_shape *shape);
+
+// y = gelu_tanh(W_gate x) * (W_up x).     y f32 [n_tokens][n_rows]; scratch f32 [n_tokens][2][n_rows]
+void op_linear_gated(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view scratch, struct gpu_view x,
+                     const struct op_weight *gate, const struct op_weight *up, uint32_t n_tokens);
+
+// op_add_norm() of the product z = W x; z f32 [n_tokens][n_rows] is scratch.
+void op_linear_add_norm(struct gpu_recorder *rec, struct gpu_view z, struct gpu_view x, const struct op_weight *w,
+                        const struct op_add_norm *add, struct gpu_view counters, uint32_t n_tokens);
 
 // y = gelu_tanh(g) * u.   gu f32 [n_rows][2 * n_cols], gate first; y f32 [n_rows][n_cols]
 void op_gelu_mul(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view gu, uint32_t n_rows, uint32_t n_cols);
@@ -121,16 +154,26 @@ enum karat_status op_rope_create(struct op_rope *out, struct gpu_device *device,
                                  struct karat_error *err);
 void op_rope_destroy(struct op_rope *rope);
 
-// Per head: y = rope(rms(x) * w).     x, y f32 [n_tokens][n_heads][head_size]; y may not be x
-void op_head_norm_rope(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_vector *w,
-                       const struct op_rope *rope, struct gpu_view step, uint32_t n_tokens, uint32_t n_heads,
-                       uint32_t head_size, float eps);
+// Where the heads of a projection go: queries become rows, keys and values go into the cache. Queries and keys become
+// rope(rms(x) * w), values rms(x). On layers without a value projection the keys' projection serves both.
+enum op_heads_to { OP_HEADS_QUERIES, OP_HEADS_KEYS, OP_HEADS_VALUES, OP_HEADS_KEYS_AND_VALUES };
+struct op_heads {
+    enum op_heads_to to;
+    struct gpu_view rows;         // of queries: f32 [n_tokens][n_heads][head_size]
+    const struct op_cache *cache; // of the others
+    const struct op_vector *w;    // [head_size]; not of values
+    const struct op_rope *rope;   // not of values
+    struct gpu_view step;
+    uint32_t n_heads, head_size;
+    float eps;
+};
 
-// The same into the cache: keys with weight and rotation, values with neither. k, v f32
-// [n_tokens][n_kv_heads][head_size]
-void op_cache_store(struct gpu_recorder *rec, const struct op_cache *cache, struct gpu_view k, struct gpu_view v,
-                    const struct op_vector *k_norm, const struct op_rope *rope, struct gpu_view step, uint32_t n_tokens,
-                    float eps);
+// x f32 [n_tokens][n_heads][head_size]
+void op_heads(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads, uint32_t n_tokens);
+
+// op_heads() of the product W x, which needs scratch f32 [n_tokens][n_rows].
+void op_linear_heads(struct gpu_recorder *rec, struct gpu_view scratch, struct gpu_view x, const struct op_weight *w,
+                     const struct op_heads *heads, struct gpu_view counters, uint32_t n_tokens);
 
 // y = softmax(q k^T) v, scale 1, causal; the query at position p sees positions max(0, p - window + 1) .. p (window 0:
 // all). Needs n_slots >= window + n_tokens - 1.
@@ -140,7 +183,8 @@ struct op_attention_shape {
     uint32_t last_position; // upper bound of the step's last position: chooses how far the keys are split
 };
 void op_attention(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,
-                  struct gpu_view step, struct gpu_view scratch, const struct op_attention_shape *shape);
+                  struct gpu_view step, struct gpu_view scratch, struct gpu_view counters,
+                  const struct op_attention_shape *shape);
 
 // Bytes of `scratch` that the call needs at most for up to n_tokens tokens of n_heads heads of head_size.
 uint64_t op_attention_scratch_bytes(const struct gpu_device *device, uint32_t n_tokens, uint32_t n_heads,
@@ -162,9 +206,14 @@ void op_route_bytes(uint64_t bytes[4], const struct gpu_device *device, uint32_t
                     uint32_t n_used);
 
 // From router logits: softmax, the n_used largest (ties: lower expert), renormalised, times expert_scale[e]
-// (NULL: 1); then the sorted order and the tiles. logits f32 [n_tokens][n_experts]
+// (NULL: 1); then, for more tokens than a few, the sorted order and the tiles. logits f32 [n_tokens][n_experts]
 void op_route(struct gpu_recorder *rec, const struct op_route *route, struct gpu_view logits,
               const struct op_vector *expert_scale, uint32_t n_tokens);
+
+// op_route() of the product logits = W x.
+void op_linear_route(struct gpu_recorder *rec, struct gpu_view logits, struct gpu_view x, const struct op_weight *w,
+                     const struct op_route *route, const struct op_vector *expert_scale, struct gpu_view counters,
+                     uint32_t n_tokens);
 
 // y[pair] = W[expert of pair] x[row]; row is the pair itself or its token.
 // y f32 [n_pairs][y_stride], written at columns y_offset ...
@@ -176,17 +225,33 @@ struct op_experts_shape {
 void op_linear_experts(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
                        const struct op_route *route, const struct op_experts_shape *shape);
 
-// Joins the two branches of a layer and ends it:
-//     m = sum over ranks of weights[t][rank] * experts[t * n_used + rank]
-//     y = (r + rms(rms(dense) * w_dense + rms(m) * w_experts) * w_out) * scale[0]
-// All f32 rows of n_cols; scale NULL: 1.
+// y[pair] = gelu_tanh(W_gate[e] x[token]) * (W_up[e] x[token]), e the expert of the pair.
+// y f32 [n_pairs][n_rows]; scratch f32 [n_pairs][2][n_rows]
+void op_experts_gated(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view scratch, struct gpu_view x,
+                      const struct op_weight *gate, const struct op_weight *up, const struct op_route *route,
+                      uint32_t n_tokens);
+
+// m[t] = sum over ranks of weights[t][rank] * W[expert of the pair] x[pair].
+// x f32 [n_pairs][n_cols of W], m f32 [n_tokens][n_rows of W], n_rows a multiple of 4.
+void op_experts_down(struct gpu_recorder *rec, struct gpu_view m, struct gpu_view x, const struct op_weight *w,
+                     const struct op_route *route, struct gpu_view scratch, uint32_t n_tokens);
+
+// Joins the two branches of a layer, ends it, and norms the result for the next:
+//     y = (r + rms(rms(dense) * w_dense + rms(m) * w_experts) * w_out) * scale[0],   next = rms(y) * w_next
+// All f32 rows of n_cols; scale NULL: 1; w_next NULL: no next.
 struct op_join {
-    struct gpu_view y, r, dense, experts;
-    const struct op_vector *w_dense, *w_experts, *w_out, *scale;
-    uint32_t n_tokens, n_cols;
+    struct gpu_view y, r, dense, next;
+    const struct op_vector *w_dense, *w_experts, *w_out, *scale, *w_next;
+    uint32_t n_tokens;
     float eps;
 };
-void op_moe_join(struct gpu_recorder *rec, const struct op_join *join, const struct op_route *route);
+void op_join(struct gpu_recorder *rec, struct gpu_view m, const struct op_join *join);
+
+// op_join() of the experts' last product, which passes through m f32 [n_tokens][n_rows] and, for more tokens than a
+// few, through scratch; see op_experts_down(). x f32 [n_pairs][n_cols]
+void op_experts_join(struct gpu_recorder *rec, struct gpu_view m, struct gpu_view x, const struct op_weight *w,
+                     const struct op_route *route, const struct op_join *join, struct gpu_view scratch,
+                     struct gpu_view counters);
 
 // ------------------------------------------------------------------------------------------------ scores
 

@@ -3,11 +3,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ops/kernels.h"
 #include "ops/rows.h"
-#include "shared/cache_store.h"
-#include "shared/head_norm.h"
+#include "ops/steps.h"
 
 #define TABLE_POSITIONS 512 // of each half: low is position % 512, high is position / 512
 
@@ -61,34 +61,6 @@ static struct gpu_view table_view(const struct op_rope *rope)
     return (struct gpu_view){ rope->table, 0, gpu_buffer_size(rope->table) };
 }
 
-void op_head_norm_rope(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_vector *w,
-                       const struct op_rope *rope, struct gpu_view step, uint32_t n_tokens, uint32_t n_heads,
-                       uint32_t head_size, float eps)
-{
-    const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
-    const uint32_t n_items = n_tokens * n_heads, per_group = rows_per_group(plan, n_items, 8);
-    const uint64_t size_bytes = (uint64_t)n_items * head_size * sizeof(float);
-    gpu_record_dispatch(rec, &(struct gpu_dispatch){
-                                 .desc = &kernels[KERNEL_HEAD_NORM],
-                                 .spec = (const uint32_t[HEAD_NORM_N_SPEC]){ [HEAD_NORM_WG_SIZE] =
-                                                                                 rows_group_size(plan, head_size / 8) },
-                                 .buffers = { [HEAD_NORM_X] = rows_view(x, 0, size_bytes),
-                                              [HEAD_NORM_W] = w->view,
-                                              [HEAD_NORM_ROPE] = table_view(rope),
-                                              [HEAD_NORM_STEP] = rows_view(step, 0, OP_STEP_BYTES),
-                                              [HEAD_NORM_Y] = rows_view(y, 0, size_bytes) },
-                                 .params = &(struct head_norm_params){ .n_items = n_items,
-                                                                       .n_heads = n_heads,
-                                                                       .head_size = head_size,
-                                                                       .n_pairs = rope->n_pairs,
-                                                                       .per_group = per_group,
-                                                                       .eps = eps },
-                                 .grid = { rows_div_up(n_items, per_group), 1, 1 },
-                                 .work = (uint64_t)n_items * head_size * 6,
-                                 .label = "head_norm",
-                             });
-}
-
 static uint64_t slot_bytes(const struct op_cache *cache)
 {
     return (uint64_t)cache->n_kv_heads * cache->head_size * (cache->type == OP_CACHE_F32 ? 4 : 2);
@@ -114,57 +86,80 @@ uint32_t cache_window(struct cache_window *out, const struct op_cache *cache, ui
     return first_slot + n;
 }
 
-void cache_store_in_windows(struct gpu_recorder *rec, const struct op_cache *cache, struct gpu_view k,
-                            struct gpu_view v, const struct op_vector *k_norm, const struct op_rope *rope,
-                            struct gpu_view step, uint32_t n_tokens, float eps, uint64_t window_bytes)
+void step_heads(struct gpu_view *buffers, uint32_t *spec, struct heads_params *params, struct gpu_view x,
+                const struct op_heads *heads, const struct cache_window *window, uint32_t n_tokens)
+{
+    const bool turned = heads->to != OP_HEADS_VALUES, both = heads->to == OP_HEADS_KEYS_AND_VALUES;
+    const uint64_t size_bytes = (uint64_t)n_tokens * heads->n_heads * heads->head_size * sizeof(float);
+    buffers[HEADS_X] = rows_view(x, 0, size_bytes);
+    buffers[HEADS_W] = turned ? heads->w->view : buffers[HEADS_X];
+    buffers[HEADS_ROPE] = turned ? table_view(heads->rope) : buffers[HEADS_X];
+    buffers[HEADS_STEP] = rows_view(heads->step, 0, OP_STEP_BYTES);
+    buffers[HEADS_OUT] = !window                        ? rows_view(heads->rows, 0, size_bytes)
+                         : heads->to == OP_HEADS_VALUES ? window->values
+                                                        : window->keys;
+    buffers[HEADS_OUT2] = both ? window->values : buffers[HEADS_OUT];
+    spec[HEADS_TURNED] = turned;
+    spec[HEADS_CACHED] = window != NULL;
+    spec[HEADS_F16] = window && heads->cache->type == OP_CACHE_F16;
+    spec[HEADS_BOTH] = both;
+    *params = (struct heads_params){ .n_heads = heads->n_heads,
+                                     .head_size = heads->head_size,
+                                     .n_pairs = turned ? heads->rope->n_pairs : 1,
+                                     .n_slots = window ? heads->cache->n_slots : 1,
+                                     .first_slot = window ? window->first_slot : 0,
+                                     .window_slots = window ? window->n_slots : 1,
+                                     .eps = heads->eps };
+}
+
+static void record_heads(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads,
+                         const struct cache_window *window, uint32_t n_tokens)
 {
     const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
-    const uint32_t n_items = n_tokens * cache->n_kv_heads, per_group = rows_per_group(plan, n_items, 8);
-    const uint64_t size_bytes = (uint64_t)n_items * cache->head_size * sizeof(float);
+    const uint32_t n_items = n_tokens * heads->n_heads, per_group = rows_per_group(plan, n_items, 8);
+    uint32_t spec[1 + HEADS_N_SPEC] = { rows_group_size(plan, heads->head_size / 8) };
+    struct heads_alone_params params = { .n_items = n_items, .per_group = per_group };
+    struct gpu_dispatch dispatch = {
+        .desc = &kernels[KERNEL_HEADS],
+        .spec = spec,
+        .params = &params,
+        .grid = { rows_div_up(n_items, per_group), 1, 1 },
+        .work = (uint64_t)n_items * heads->head_size * 6,
+        .label = "heads",
+    };
+    step_heads(dispatch.buffers, spec + 1, &params.step, x, heads, window, n_tokens);
+    gpu_record_dispatch(rec, &dispatch);
+}
+
+void heads_in_windows(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads, uint32_t n_tokens,
+                      uint64_t window_bytes)
+{
+    if (heads->to == OP_HEADS_QUERIES) {
+        record_heads(rec, x, heads, NULL, n_tokens);
+        return;
+    }
     struct cache_window window;
-    for (uint32_t slot = 0; slot < cache->n_slots;) {
-        slot = cache_window(&window, cache, window_bytes, slot);
-        gpu_record_dispatch(rec, &(struct gpu_dispatch){
-                                     .desc = &kernels[KERNEL_CACHE_STORE],
-                                     .spec =
-                                         (const uint32_t[CACHE_STORE_N_SPEC]){
-                                             [CACHE_STORE_WG_SIZE] = rows_group_size(plan, cache->head_size / 8),
-                                             [CACHE_STORE_IS_F32] = cache->type == OP_CACHE_F32,
-                                         },
-                                     .buffers = { [CACHE_STORE_K] = rows_view(k, 0, size_bytes),
-                                                  [CACHE_STORE_V] = rows_view(v, 0, size_bytes),
-                                                  [CACHE_STORE_W] = k_norm->view,
-                                                  [CACHE_STORE_ROPE] = table_view(rope),
-                                                  [CACHE_STORE_STEP] = rows_view(step, 0, OP_STEP_BYTES),
-                                                  [CACHE_STORE_KEYS] = window.keys,
-                                                  [CACHE_STORE_VALUES] = window.values },
-                                     .params = &(struct cache_store_params){ .n_items = n_items,
-                                                                             .n_kv_heads = cache->n_kv_heads,
-                                                                             .head_size = cache->head_size,
-                                                                             .n_pairs = rope->n_pairs,
-                                                                             .n_slots = cache->n_slots,
-                                                                             .first_slot = window.first_slot,
-                                                                             .window_slots = window.n_slots,
-                                                                             .per_group = per_group,
-                                                                             .eps = eps },
-                                     .grid = { rows_div_up(n_items, per_group), 1, 1 },
-                                     .work = (uint64_t)n_items * cache->head_size * 8,
-                                     .label = "cache_store",
-                                 });
+    for (uint32_t slot = 0; slot < heads->cache->n_slots;) {
+        slot = cache_window(&window, heads->cache, window_bytes, slot);
+        record_heads(rec, x, heads, &window, n_tokens);
     }
 }
 
-void op_cache_store(struct gpu_recorder *rec, const struct op_cache *cache, struct gpu_view k, struct gpu_view v,
-                    const struct op_vector *k_norm, const struct op_rope *rope, struct gpu_view step, uint32_t n_tokens,
-                    float eps)
+void op_heads(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads, uint32_t n_tokens)
 {
-    const uint64_t limit_bytes = gpu_device_plan(gpu_recorder_device(rec))->max_binding_bytes;
-    cache_store_in_windows(rec, cache, k, v, k_norm, rope, step, n_tokens, eps, limit_bytes);
+    heads_in_windows(rec, x, heads, n_tokens, gpu_device_plan(gpu_recorder_device(rec))->max_binding_bytes);
 }
 
 bool kernel_list_rope(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
 {
-    const uint32_t size = rows_group_size(plan, 64);
-    return visit(user, KERNEL_HEAD_NORM, &size) && visit(user, KERNEL_CACHE_STORE, (uint32_t[]){ size, 0 }) &&
-           visit(user, KERNEL_CACHE_STORE, (uint32_t[]){ size, 1 });
+    // Turned, cached, halves, both: queries, then keys, values and both in either type of cache.
+    static const uint32_t kinds[][HEADS_N_SPEC] = { { 1, 0, 0, 0 }, { 1, 1, 1, 0 }, { 0, 1, 1, 0 }, { 1, 1, 1, 1 },
+                                                    { 1, 1, 0, 0 }, { 0, 1, 0, 0 }, { 1, 1, 0, 1 } };
+    for (size_t i = 0; i < COUNT(kinds); ++i) {
+        uint32_t spec[1 + HEADS_N_SPEC] = { rows_group_size(plan, 64) };
+        memcpy(spec + 1, kinds[i], sizeof kinds[i]);
+        if (!visit(user, KERNEL_HEADS, spec))
+            return false;
+    }
+    return true;
 }

@@ -15,9 +15,8 @@ struct cache_window {
 uint32_t cache_window(struct cache_window *out, const struct op_cache *cache, uint64_t limit_bytes,
                       uint32_t first_slot);
 
-// op_cache_store() with windows as small as a test wishes; the op passes the device's limit.
-void cache_store_in_windows(struct gpu_recorder *rec, const struct op_cache *cache, struct gpu_view k,
-                            struct gpu_view v, const struct op_vector *k_norm, const struct op_rope *rope,
-                            struct gpu_view step, uint32_t n_tokens, float eps, uint64_t window_bytes);
+// op_heads() with windows as small as a test wishes; the op passes the device's limit.
+void heads_in_windows(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads, uint32_t n_tokens,
+                      uint64_t window_bytes);
 
 #endif

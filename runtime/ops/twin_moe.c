@@ -46,18 +46,13 @@ static double rms_scale(const double *x, uint32_t n, double eps)
     return 1 / sqrt(sum / n + eps);
 }
 
-void twin_moe_join(double *y, const struct twin_join *join)
+void twin_join_rows(double *y, const struct twin_join *join)
 {
     const uint32_t n = join->n_cols;
     for (uint32_t t = 0; t < join->n_tokens; ++t, y += n) {
-        const float *experts = join->experts + (size_t)t * join->n_used * n,
-                    *weights = join->weights + t * join->n_used;
-        const float *r = join->r + (size_t)t * n, *dense = join->dense + (size_t)t * n;
-        for (uint32_t i = 0; i < n; ++i) {
-            y[i] = 0;
-            for (uint32_t k = 0; k < join->n_used; ++k)
-                y[i] += (double)weights[k] * experts[(size_t)k * n + i];
-        }
+        const float *r = join->r + (size_t)t * n, *dense = join->dense + (size_t)t * n, *m = join->m + (size_t)t * n;
+        for (uint32_t i = 0; i < n; ++i)
+            y[i] = m[i];
         const double mixed_scale = rms_scale(y, n, join->eps);
         double dense_sum = 0;
         for (uint32_t i = 0; i < n; ++i)

@@ -21,7 +21,7 @@ void twin_rms_norm(double *y, const float *x, const float *w, uint32_t n_rows, u
     }
 }
 
-void twin_norm_add(double *y, const float *r, const float *x, const float *w, const float *scale, uint32_t n_rows,
+void twin_add_norm(double *y, const float *r, const float *x, const float *w, const float *scale, uint32_t n_rows,
                    uint32_t n_cols, double eps)
 {
     twin_rms_norm(y, x, w, n_rows, n_cols, eps);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 void twin_rms_norm(double *y, const float *x, const float *w, uint32_t n_rows, uint32_t n_cols, double eps);
-void twin_norm_add(double *y, const float *r, const float *x, const float *w, const float *scale, uint32_t n_rows,
+void twin_add_norm(double *y, const float *r, const float *x, const float *w, const float *scale, uint32_t n_rows,
                    uint32_t n_cols, double eps);
 void twin_gelu_mul(double *y, const float *gu, uint32_t n_rows, uint32_t n_cols);
 
@@ -30,12 +30,12 @@ bool twin_route_sort(uint32_t *order, uint32_t (*tiles)[4], const uint32_t *ids,
                      uint32_t n_tiles, uint32_t tile_pairs);
 
 struct twin_join {
-    const float *r, *dense, *experts, *weights;       // rows as in struct op_join, weights [n_tokens][n_used]
+    const float *r, *dense, *m;                       // rows as in struct op_join
     const float *w_dense, *w_experts, *w_out, *scale; // scale may be NULL
-    uint32_t n_tokens, n_cols, n_used;
+    uint32_t n_tokens, n_cols;
     double eps;
 };
-void twin_moe_join(double *y, const struct twin_join *join);
+void twin_join_rows(double *y, const struct twin_join *join);
 
 void twin_softcap(double *y, const float *x, uint32_t n, double cap);
 

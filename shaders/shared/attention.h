@@ -3,14 +3,15 @@
 #define SHARED_ATTENTION_H
 #include "shared/params.h"
 
-#define ATTENTION_Q 0      // f32 [n_tokens][n_heads][head_size], read
-#define ATTENTION_KEYS 1   // f16 or f32 [window_slots][n_kv_heads][head_size] as 16-byte words, read
-#define ATTENTION_VALUES 2 // the same for values, as words, read
-#define ATTENTION_STEP 3   // u32 [4], read
-#define ATTENTION_OUT \
-    4 // written: f32 [n_tokens][n_heads][head_size], or when SPLIT
-      // f32 [n_splits][n_tokens][n_heads][head_size + 2]: unscaled sums, largest score, weight
-#define ATTENTION_N_BUFFERS 5
+#define ATTENTION_Q 0        // f32 [n_tokens][n_heads][head_size], read
+#define ATTENTION_KEYS 1     // f16 or f32 [window_slots][n_kv_heads][head_size] as 16-byte words, read
+#define ATTENTION_VALUES 2   // the same for values, as words, read
+#define ATTENTION_STEP 3     // u32 [4], read
+#define ATTENTION_OUT 4      // f32 [n_tokens][n_heads][head_size], written
+#define ATTENTION_PARTS 5    // f32 [n_parts][n_tokens][n_heads][head_size + 2], written when SPLIT
+#define ATTENTION_PARTS_IN 6 // the same, read by the workgroup that comes last
+#define ATTENTION_COUNTERS 7 // u32 [blocks of rows][n_kv_heads], zero before and after
+#define ATTENTION_N_BUFFERS 8
 
 #define ATTENTION_WG_SIZE 0   // spec constant ids
 #define ATTENTION_HEAD_SIZE 1 // a multiple of 32
@@ -18,7 +19,7 @@
 #define ATTENTION_LANES 3     // invocations that share a key: a power of two, at most the subgroup size
 #define ATTENTION_KEYS_EACH 4 // keys per invocation and tile; WG_SIZE / LANES * KEYS_EACH is a multiple of 4
 #define ATTENTION_CACHE_F32 5
-#define ATTENTION_SPLIT 6    // write partial results for attention_combine.comp
+#define ATTENTION_SPLIT 6    // the keys are split into parts
 #define ATTENTION_WINDOWED 7 // only a window of the cache's slots is bound
 #define ATTENTION_N_SPEC 8
 
@@ -31,8 +32,9 @@ struct attention_params {
     uint32_t first_slot; // the bound window of the cache, when WINDOWED
     uint32_t window_slots;
     uint32_t n_splits;    // shares that the keys of this dispatch are cut into
-    uint32_t first_split; // where they begin in the partial results
+    uint32_t first_part;  // where they begin in the parts
+    uint32_t n_parts;     // of all dispatches that share them
     uint32_t first_token; // added to the step's position
 };
-PARAMS_SIZE(attention_params, 40);
+PARAMS_SIZE(attention_params, 44);
 #endif

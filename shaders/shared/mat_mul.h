@@ -3,6 +3,8 @@
 #define SHARED_MAT_MUL_H
 #include "mat_vec.h"
 
+#define MAT_MUL_N_BUFFERS_EXPERTS 5 // without the planes of a second weight
+
 #define MAT_MUL_COLS 0 // specialisation id: columns of x, or pairs of a tile, per workgroup; a multiple of 8
 #define MAT_MUL_N_SPEC 1
 

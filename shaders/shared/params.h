@@ -7,8 +7,10 @@
 #ifdef VULKAN // defined by every GLSL compiler that targets Vulkan
 #extension GL_EXT_shader_explicit_arithmetic_types_int32 : require
 #define PARAMS_SIZE(type, bytes)
+#define PARAMS_OF(type) type // as a member of other parameters
 #else
 #include <stdint.h>
+#define PARAMS_OF(type) struct type
 #define PARAMS_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " drifted from its shader")
 #endif
 #endif

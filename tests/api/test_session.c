@@ -593,6 +593,25 @@ TEST(sessions_on_two_threads_answer_as_if_alone)
 
 // ------------------------------------------------------------------------------------------------ another model
 
+TEST(a_decoded_token_passes_few_barriers)
+{
+    if (!open_demo(t))
+        return;
+    struct karat_session *session = open_session(t, demo, 64, 0);
+    uint32_t ids[3];
+    struct karat_timings timings;
+    fill_ids(ids, 3, 5, facts.n_vocab);
+    if (sync_ok(t, session, ids, 2)) {
+        karat_session_timings_reset(session);
+        sync_ok(t, session, ids, 3);
+        karat_session_timings(session, &timings);
+        // Six phases per layer; embedding, its norm, and the head.
+        test_check(t, timings.n_barriers <= 6 * facts.n_layers + 5, __FILE__, __LINE__, "%llu barriers, %u layers",
+                   (unsigned long long)timings.n_barriers, facts.n_layers);
+    }
+    karat_session_close(session);
+}
+
 TEST(a_random_model_goes_back_as_well)
 {
     struct karat_error err = { 0 };

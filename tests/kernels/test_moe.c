@@ -36,9 +36,12 @@ TEST(tokens_go_to_their_largest_experts)
 TEST(branches_are_joined)
 {
     const struct kernel_row rows[] = {
-        { "decode", check_join, JOIN(1, 2816, 8, true) },       { "no scale", check_join, JOIN(2, 2816, 8, false) },
-        { "a chunk", check_join, JOIN(100, 2816, 8, true) },    { "a small model", check_join, JOIN(7, 64, 2, true) },
-        { "a wide model", check_join, JOIN(2, 5376, 4, true) }, { "one expert", check_join, JOIN(3, 256, 1, true) },
+        { "decode", check_join, JOIN(1, 2816, true, true) },
+        { "no scale", check_join, JOIN(2, 2816, false, true) },
+        { "nothing follows", check_join, JOIN(3, 2816, true) },
+        { "a chunk", check_join, JOIN(100, 2816, true, true) },
+        { "a small model", check_join, JOIN(7, 64, true) },
+        { "a wide model", check_join, JOIN(2, 5376, true, true) },
     };
     kernel_table_run(t, rows, COUNT(rows));
 }

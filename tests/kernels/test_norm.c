@@ -1,4 +1,4 @@
-// tests/kernels/test_norm.c -- rms_norm, norm_add and gelu_mul against their twins.
+// tests/kernels/test_norm.c -- rms_norm, add_norm and gelu_mul against their twins.
 #include "kernels/kernel_table.h"
 
 #define ROWS(...)              \
@@ -25,14 +25,14 @@ TEST(rms_norm_agrees_with_its_twin)
     kernel_table_run(t, rows, COUNT(rows));
 }
 
-TEST(norm_add_agrees_with_its_twin)
+TEST(add_norm_agrees_with_its_twin)
 {
     const struct kernel_row rows[] = {
-        { "decode", check_norm_add, ROWS(1, 2816, false) },
-        { "decode, scaled", check_norm_add, ROWS(1, 2816, true) },
-        { "a chunk", check_norm_add, ROWS(300, 2816, true) },
-        { "the largest of the family", check_norm_add, ROWS(2, 5376, true) },
-        { "the smallest row", check_norm_add, ROWS(5, 64, false) },
+        { "decode", check_add_norm, ROWS(1, 2816, false) },
+        { "decode, scaled", check_add_norm, ROWS(1, 2816, true, .n_norms = 3) },
+        { "a chunk", check_add_norm, ROWS(300, 2816, true, .n_norms = 1) },
+        { "the largest of the family", check_add_norm, ROWS(2, 5376, true, .n_norms = 2) },
+        { "the smallest row", check_add_norm, ROWS(5, 64, false, .n_norms = 3) },
     };
     kernel_table_run(t, rows, COUNT(rows));
 }

@@ -33,6 +33,8 @@ TEST(keys_and_values_go_into_their_slots)
         { "ring at 100000", check_cache_store, HEADS(6, 8, 256, 128, 100000, OP_CACHE_F16, 1029) },
         { "as many tokens as slots", check_cache_store, HEADS(70, 2, 64, 32, 1024, OP_CACHE_F16, 70) },
         { "global", check_cache_store, HEADS(3, 2, 512, 64, 200, OP_CACHE_F16, 300) },
+        { "global, values from keys", check_cache_store, HEADS(3, 2, 512, 64, 200, OP_CACHE_F16, 300, .shared = true) },
+        { "values from keys, f32", check_cache_store, HEADS(3, 2, 64, 13, 20, OP_CACHE_F32, 30, .shared = true) },
         { "f32", check_cache_store, HEADS(6, 8, 256, 128, 127, OP_CACHE_F32, 130) },
         { "an odd number of pairs", check_cache_store, HEADS(2, 3, 64, 13, 77, OP_CACHE_F32, 100) },
         { "windows of 64 slots", check_cache_store, HEADS(100, 2, 64, 32, 150, OP_CACHE_F16, 300, 1) },
