@@ -93,7 +93,7 @@ void main()
     tile = tiles[gl_WorkGroupID.y];
     if (tile.z == 0)
         return;
-    w = planes[tile.x];
+    w = address_plus(planes[tile.x], p.w_low);
 #else
     tile.y = gl_WorkGroupID.y * COLS;
     tile.z = p.n_tokens - tile.y;

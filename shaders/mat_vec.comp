@@ -111,8 +111,8 @@ void main()
     const uint n_cols = min(tile.z, COLS);
     if (n_cols == 0)
         return;
-    w = planes[tile.x];
-    w2 = planes2[tile.x];
+    w = address_plus(planes[tile.x], p.product.w_low);
+    w2 = address_plus(planes2[tile.x], p.product.w_low);
     for (uint t = 0; t < COLS; ++t) {
         const uint pair = DIRECT ? gl_WorkGroupID.y : order[tile.y + min(t, n_cols - 1)];
         x_at[t] = pair / p.product.x_divisor * p.product.x_stride;

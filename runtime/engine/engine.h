@@ -57,6 +57,10 @@ struct gpu_device_options model_device_options(const struct karat_model_options 
 enum karat_status engine_prompt_ids(const struct karat_model *model, const struct chat_prompt *prompt,
                                     struct token_ids *ids, struct karat_error *err);
 
+// Sizes of a session that these wishes give on a device with this plan and free_bytes left beside the weights. Pure.
+struct gemma_state_options session_plan(const struct karat_session_options *options, const struct gemma_shape *shape,
+                                        const struct gpu_plan *plan, uint64_t free_bytes);
+
 // At the beginning of every public call that evaluates: a cancel from before it is over.
 void session_clear_cancel(struct karat_session *session);
 

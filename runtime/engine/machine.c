@@ -201,11 +201,12 @@ static void put_shape(struct text *out, const struct gemma_shape *shape)
 static void put_memory(struct text *out, const struct gemma_shape *shape, const struct gemma_weights *weights,
                        struct gpu_device *device, uint32_t n_context)
 {
-    struct gemma_state_options options = { .n_context = n_context, .n_batch = n_context < 512 ? n_context : 512 };
-    options.n_batch = gemma_batch_max(shape, device, options.n_batch);
-    options.n_rows = 1;
-    const struct gemma_state_bytes state = gemma_state_size(shape, &options, device);
-    const uint64_t weight_bytes = gemma_weights_bytes(weights), budget = gpu_device_plan(device)->budget_bytes;
+    const struct gpu_plan *plan = gpu_device_plan(device);
+    const uint64_t weight_bytes = gemma_weights_bytes(weights), budget = plan->budget_bytes;
+    const struct gemma_state_options options =
+        session_plan(&(struct karat_session_options){ .n_context = n_context }, shape, plan,
+                     weight_bytes < budget ? budget - weight_bytes : 0);
+    const struct gemma_state_bytes state = gemma_state_size(shape, &options, plan);
     const uint64_t total = weight_bytes + state.cache + state.scratch;
     put_open(out, "memory", '{');
     put_text(out, "device", span_text(gpu_device_snapshot(device)->name));

@@ -7,8 +7,8 @@
 #include "engine/engine.h"
 
 #define CONTEXT_DEFAULT 8192
-#define BATCH_DEFAULT 512
 #define BATCH_MAX 2048
+#define BATCH_LEAST 512            // what our own choice does not go below, however little memory there is
 #define ROWS_BYTES_MAX (64u << 20) // of scores handed out per step by karat_session_evaluate()
 
 // ------------------------------------------------------------------------------------------------ open and close
@@ -37,16 +37,41 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-static struct gemma_state_options plan_state(const struct karat_session_options *options,
-                                             const struct karat_model *model)
+// Tokens of one step where the caller has no wish.
+static uint32_t default_batch(const struct gpu_plan *plan)
 {
-    struct gemma_state_options plan = { 0 };
-    plan.n_context = options->n_context ? options->n_context : smaller(CONTEXT_DEFAULT, model->shape.n_context);
-    plan.n_batch = smaller(options->n_batch ? options->n_batch : BATCH_DEFAULT, plan.n_context);
-    plan.n_batch = gemma_batch_max(&model->shape, model->device, plan.n_batch);
-    plan.n_rows = smaller(plan.n_batch, ROWS_BYTES_MAX / 4 / model->shape.n_vocab + 1);
-    plan.cache = options->cache == KARAT_CACHE_F32 ? OP_CACHE_F32 : OP_CACHE_F16;
-    return plan;
+    // A software device multiplies slower than it reads weights, and its tiles of four pairs are 95 % full at 512
+    // tokens (32 pairs to an expert); 1,024 would fill 98 % and double the scratch.
+    if (plan->cpu)
+        return 512;
+    // A step reads nearly all experts however short it is. Of 128 with 8 per token each sees 32 tokens at 512, and 128
+    // at 2048, where arithmetic outweighs the stream of weights even with matrix units. Memory that is the host's own
+    // comes with less arithmetic: half of that is enough there.
+    return plan->unified ? 1024 : 2048;
+}
+
+struct gemma_state_options session_plan(const struct karat_session_options *options, const struct gemma_shape *shape,
+                                        const struct gpu_plan *plan, uint64_t free_bytes)
+{
+    struct gemma_state_options out = { 0 };
+    out.cache = options->cache == KARAT_CACHE_F32 ? OP_CACHE_F32 : OP_CACHE_F16;
+    out.n_context = options->n_context ? options->n_context : smaller(CONTEXT_DEFAULT, shape->n_context);
+    // A step needs scratch and as much room again in the rings; a wish is kept, our own choice makes room.
+    const uint32_t least = options->n_batch ? options->n_batch : smaller(default_batch(plan), BATCH_LEAST);
+    for (uint32_t n = options->n_batch ? options->n_batch : default_batch(plan);; n /= 2) {
+        out.n_batch = smaller(n, out.n_context);
+        out.n_rows = smaller(out.n_batch, ROWS_BYTES_MAX / 4 / shape->n_vocab + 1);
+        gemma_state_fit(&out, shape, plan);
+        const struct gemma_state_bytes bytes = gemma_state_size(shape, &out, plan);
+        if (n <= least || bytes.cache + bytes.scratch <= free_bytes)
+            return out;
+    }
+}
+
+static uint64_t free_bytes(const struct karat_model *model)
+{
+    const uint64_t budget = gpu_device_plan(model->device)->budget_bytes, used = gpu_device_used_bytes(model->device);
+    return used < budget ? budget - used : 0;
 }
 
 enum karat_status karat_session_open(struct karat_session **out, struct karat_model *model,
@@ -62,7 +87,8 @@ enum karat_status karat_session_open(struct karat_session **out, struct karat_mo
     struct karat_session *session = calloc(1, sizeof *session);
     if (!session)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for a session");
-    const struct gemma_state_options plan = plan_state(options, model);
+    const struct gemma_state_options plan =
+        session_plan(options, &model->shape, gpu_device_plan(model->device), free_bytes(model));
     session->model = model;
     session->n_context = plan.n_context;
     session->n_batch = plan.n_batch;
@@ -78,7 +104,7 @@ enum karat_status karat_session_open(struct karat_session **out, struct karat_mo
     session = NULL;
 cleanup:
     if (status == KARAT_ERR_DEVICE_MEMORY) {
-        const struct gemma_state_bytes bytes = gemma_state_size(&model->shape, &plan, model->device);
+        const struct gemma_state_bytes bytes = gemma_state_size(&model->shape, &plan, gpu_device_plan(model->device));
         struct karat_error cause = { 0 };
         if (err)
             cause = *err;

@@ -158,7 +158,7 @@ enum karat_cache_type { KARAT_CACHE_F16, KARAT_CACHE_F32 };
 
 struct karat_session_options {
     uint32_t n_context;          // most tokens the session can hold; 0: 8192 or the model's own limit if smaller
-    uint32_t n_batch;            // tokens per prefill step, 1..2048; 0: 512
+    uint32_t n_batch;            // tokens per prefill step, 1..2048; 0: what suits the device and its memory
     enum karat_cache_type cache; // how keys and values are kept
 };
 

@@ -2,6 +2,7 @@
 //
 // Names follow section "forward pass" of MODEL.md. Nothing here depends on the number of tokens: prefill and decode are
 // the same list.
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -14,13 +15,15 @@ struct pass {
     const struct gemma_weights *weights;
     struct gemma_state *state;
     const struct gemma_step *step;
-    struct gpu_view position; // u32: of the step's first token
-    uint32_t n;               // tokens
+    const struct gpu_view *scratch; // [SCRATCH_COUNT]
+    struct gpu_view position;       // u32: of the step's first token
+    uint32_t n;                     // tokens
 };
 
 static struct gpu_view rows(const struct pass *p, enum scratch which, uint64_t n_values)
 {
-    struct gpu_view view = p->state->scratch[which];
+    struct gpu_view view = p->scratch[which];
+    assert(n_values * sizeof(float) <= view.size_bytes && "its neighbours in the arena would be overwritten");
     view.size_bytes = n_values * sizeof(float);
     return view;
 }
@@ -63,7 +66,7 @@ static void attention_forward(const struct pass *p, uint32_t index)
     if (s->has_v)
         op_linear_heads(p->rec, rows(p, SCRATCH_V_RAW, kv_values), norm, &l->v, &heads, counters, p->n);
 
-    op_attention(p->rec, attended, q, heads.cache, p->position, p->state->scratch[SCRATCH_ATTENTION], counters,
+    op_attention(p->rec, attended, q, heads.cache, p->position, p->scratch[SCRATCH_ATTENTION], counters,
                  &(struct op_attention_shape){
                      .n_tokens = p->n,
                      .n_heads = s->n_heads,
@@ -99,7 +102,7 @@ static struct gpu_view dense_forward(const struct pass *p, uint32_t index)
 
 static struct op_route route_views(const struct pass *p)
 {
-    const struct gpu_view *scratch = p->state->scratch;
+    const struct gpu_view *scratch = p->scratch;
     return (struct op_route){
         .ids = scratch[SCRATCH_ROUTE_IDS],
         .weights = scratch[SCRATCH_ROUTE_WEIGHTS],
@@ -139,7 +142,7 @@ static void experts_forward(const struct pass *p, uint32_t index)
     op_experts_gated(p->rec, active_experts, rows(p, SCRATCH_EXPERT_GATE_UP, 2 * n_values),
                      embd_rows(p, SCRATCH_NORM_EXPERTS), &l->expert_gate, &l->expert_up, &route, p->n);
 
-    op_experts_join(p->rec, embd_rows(p, SCRATCH_EXPERTS_SUM), active_experts, &l->expert_down, &route,
+    op_experts_join(p->rec, embd_rows(p, SCRATCH_EXPERT_SUM), active_experts, &l->expert_down, &route,
                     &(struct op_join){
                         .y = embd_rows(p, SCRATCH_H),
                         .r = embd_rows(p, SCRATCH_MID),
@@ -153,7 +156,7 @@ static void experts_forward(const struct pass *p, uint32_t index)
                         .n_tokens = p->n,
                         .eps = p->shape->eps,
                     },
-                    rows(p, SCRATCH_EXPERT_OUT, n_pairs * p->shape->n_embd), p->state->counters);
+                    p->scratch[SCRATCH_EXPERT_OUT], p->state->counters);
 }
 
 // H and NORM -> H and NORM.
@@ -205,6 +208,7 @@ void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, co
         .weights = weights,
         .state = state,
         .step = step,
+        .scratch = step->n_tokens <= state->n_spread ? state->spread : state->packed,
         .position = { state->step, 0, OP_STEP_BYTES },
         .n = step->n_tokens,
     };

@@ -93,10 +93,11 @@ struct gemma_state_bytes {
     uint64_t cache, scratch;
 };
 struct gemma_state_bytes gemma_state_size(const struct gemma_shape *shape, const struct gemma_state_options *options,
-                                          const struct gpu_device *device);
+                                          const struct gpu_plan *plan);
 
-// The most tokens of one step that keep every scratch buffer within one storage binding, at most `wanted`.
-uint32_t gemma_batch_max(const struct gemma_shape *shape, const struct gpu_device *device, uint32_t wanted);
+// Lowers n_batch and n_rows until the scratch is one allocation and each part that a kernel binds whole is one storage
+// binding of the device. Pure.
+void gemma_state_fit(struct gemma_state_options *options, const struct gemma_shape *shape, const struct gpu_plan *plan);
 
 // One timeline: caches of every layer and the scratch of one step.
 struct gemma_state;

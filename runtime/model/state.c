@@ -1,13 +1,21 @@
 // model/state.c -- the caches of one timeline and the scratch of one step.
 #include "model/state.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/scratch.h"
+
+// Of offsets in the arena; no device asks for more.
+#define ALIGNMENT 256
+// Steps as short as this always have room for every scratch beside the others: a token, or a few drafted ones.
+#define SPREAD_MIN 8
+
 // ------------------------------------------------------------------------------------------------ sizes
 
-// Largest widths over the layers, so that all layers share one set of scratch buffers.
+// Largest widths over the layers, so that all layers share one set of scratch.
 struct widths {
     uint64_t q, kv, ff, head;
     uint32_t n_heads;
@@ -28,15 +36,15 @@ static struct widths find_widths(const struct gemma_shape *shape)
     return w;
 }
 
-// Bytes of one scratch buffer; the order of enum scratch.
-static uint64_t scratch_bytes(enum scratch which, const struct gemma_shape *shape,
-                              const struct gemma_state_options *options, const struct gpu_device *device)
+// Bytes of one scratch in steps of up to `t` tokens and n_rows rows of scores; the order of enum scratch.
+static uint64_t scratch_bytes(enum scratch which, const struct gemma_shape *shape, uint32_t n_tokens, uint32_t n_rows,
+                              const struct gpu_plan *plan)
 {
     const struct widths w = find_widths(shape);
-    const uint64_t t = options->n_batch, pairs = t * shape->n_experts_used, f32 = sizeof(float);
+    const uint64_t t = n_tokens, pairs = t * shape->n_experts_used, f32 = sizeof(float);
     uint64_t route[4] = { 0 };
     if (which >= SCRATCH_ROUTE_IDS && which <= SCRATCH_ROUTE_TILES && shape->n_experts > 0)
-        op_route_bytes(route, device, options->n_batch, shape->n_experts, shape->n_experts_used);
+        op_route_bytes(route, plan, n_tokens, shape->n_experts, shape->n_experts_used);
     switch (which) {
     case SCRATCH_H:
     case SCRATCH_MID:
@@ -45,7 +53,7 @@ static uint64_t scratch_bytes(enum scratch which, const struct gemma_shape *shap
         return t * shape->n_embd * f32;
     case SCRATCH_NORM_ROUTER:
     case SCRATCH_NORM_EXPERTS:
-    case SCRATCH_EXPERTS_SUM:
+    case SCRATCH_EXPERT_SUM:
         return shape->n_experts > 0 ? t * shape->n_embd * f32 : 0;
     case SCRATCH_Q_RAW:
     case SCRATCH_Q:
@@ -55,7 +63,7 @@ static uint64_t scratch_bytes(enum scratch which, const struct gemma_shape *shap
     case SCRATCH_V_RAW:
         return t * w.kv * f32;
     case SCRATCH_ATTENTION:
-        return op_attention_scratch_bytes(device, options->n_batch, w.n_heads, (uint32_t)w.head);
+        return op_attention_scratch_bytes(plan, n_tokens, w.n_heads, (uint32_t)w.head);
     case SCRATCH_GATE_UP:
         return t * 2 * w.ff * f32;
     case SCRATCH_ACTIVE:
@@ -72,16 +80,76 @@ static uint64_t scratch_bytes(enum scratch which, const struct gemma_shape *shap
     case SCRATCH_EXPERT_ACTIVE:
         return pairs * shape->n_ff_expert * f32;
     case SCRATCH_EXPERT_OUT:
-        return pairs * shape->n_embd * f32;
+        return op_experts_down_scratch_bytes(n_tokens, shape->n_experts_used, shape->n_embd);
     case SCRATCH_HEAD_IN:
-        return (uint64_t)options->n_rows * shape->n_embd * f32;
+        return (uint64_t)n_rows * shape->n_embd * f32;
     case SCRATCH_HEAD_RAW:
     case SCRATCH_SCORES:
-        return (uint64_t)options->n_rows * shape->n_vocab * f32;
+        return (uint64_t)n_rows * shape->n_vocab * f32;
     case SCRATCH_COUNT:
         break;
     }
     return 0;
+}
+
+// Kernels bind these whole; everything else is cut into windows where it is larger than a binding.
+static bool is_bound_whole(enum scratch which)
+{
+    switch (which) {
+    case SCRATCH_Q_RAW:
+    case SCRATCH_Q:
+    case SCRATCH_K_RAW:
+    case SCRATCH_V_RAW:
+    case SCRATCH_ATTENTION:
+    case SCRATCH_EXPERT_GATE_UP:
+    case SCRATCH_EXPERT_ACTIVE:
+    case SCRATCH_EXPERT_OUT:
+    case SCRATCH_EXPERT_SUM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void list_spans(struct scratch_span spans[SCRATCH_COUNT], const struct gemma_shape *shape, uint32_t n_tokens,
+                       uint32_t n_rows, const struct gpu_plan *plan)
+{
+    static const uint32_t alive[SCRATCH_COUNT] = {
+#define SCRATCH_ALIVE(name, text, phases) [SCRATCH_##name] = (phases),
+        SCRATCH_LIST(SCRATCH_ALIVE)
+#undef SCRATCH_ALIVE
+    };
+    for (int i = 0; i < SCRATCH_COUNT; ++i)
+        spans[i] = (struct scratch_span){ scratch_bytes((enum scratch)i, shape, n_tokens, n_rows, plan), alive[i] };
+}
+
+// The arena for all steps that the options allow, and where everything lies in it.
+struct layout {
+    uint64_t arena_bytes;
+    uint32_t n_spread; // steps of up to so many tokens are spread, longer ones packed
+    struct scratch_span spread[SCRATCH_COUNT], packed[SCRATCH_COUNT];
+    uint64_t spread_at[SCRATCH_COUNT], packed_at[SCRATCH_COUNT];
+};
+
+static uint64_t lay_spread(struct layout *out, const struct gemma_shape *shape,
+                           const struct gemma_state_options *options, const struct gpu_plan *plan)
+{
+    const uint32_t n = out->n_spread;
+    list_spans(out->spread, shape, n, n < options->n_rows ? n : options->n_rows, plan);
+    return scratch_spread(out->spread_at, out->spread, SCRATCH_COUNT, ALIGNMENT);
+}
+
+static void lay_out(struct layout *out, const struct gemma_shape *shape, const struct gemma_state_options *options,
+                    const struct gpu_plan *plan)
+{
+    list_spans(out->packed, shape, options->n_batch, options->n_rows, plan);
+    out->arena_bytes = scratch_pack(out->packed_at, out->packed, SCRATCH_COUNT, ALIGNMENT);
+    out->n_spread = options->n_batch < SPREAD_MIN ? options->n_batch : SPREAD_MIN;
+    const uint64_t least = lay_spread(out, shape, options, plan);
+    out->arena_bytes = least > out->arena_bytes ? least : out->arena_bytes;
+    // What the long steps need anyway serves longer ones, too.
+    for (out->n_spread = options->n_batch; lay_spread(out, shape, options, plan) > out->arena_bytes;)
+        out->n_spread = out->n_spread / 2 > SPREAD_MIN ? out->n_spread / 2 : SPREAD_MIN;
 }
 
 static uint32_t ring_slots(const struct gemma_shape *shape, const struct gemma_state_options *options)
@@ -103,57 +171,62 @@ static struct op_cache cache_shape(const struct gemma_shape *shape, uint32_t lay
 }
 
 struct gemma_state_bytes gemma_state_size(const struct gemma_shape *shape, const struct gemma_state_options *options,
-                                          const struct gpu_device *device)
+                                          const struct gpu_plan *plan)
 {
     struct gemma_state_bytes total = { 0 };
+    struct layout layout;
     for (uint32_t i = 0; i < shape->n_layers; ++i) {
         const struct op_cache cache = cache_shape(shape, i, options);
         total.cache += op_cache_bytes(&cache);
     }
-    for (int i = 0; i < SCRATCH_COUNT; ++i)
-        total.scratch += scratch_bytes((enum scratch)i, shape, options, device);
+    lay_out(&layout, shape, options, plan);
+    total.scratch = layout.arena_bytes;
     total.scratch += OP_COUNTERS_BYTES;
     return total;
 }
 
-uint32_t gemma_batch_max(const struct gemma_shape *shape, const struct gpu_device *device, uint32_t wanted)
+static bool fits_device(const struct gemma_shape *shape, const struct gemma_state_options *options,
+                        const struct gpu_plan *plan)
 {
-    const uint64_t limit = gpu_device_plan(device)->max_binding_bytes;
-    struct gemma_state_options options = { .n_batch = wanted, .n_rows = 0 };
-    while (options.n_batch > 1) {
-        uint64_t largest = 0;
-        for (int i = 0; i < SCRATCH_COUNT; ++i) {
-            const uint64_t bytes = scratch_bytes((enum scratch)i, shape, &options, device);
-            largest = bytes > largest ? bytes : largest;
-        }
-        if (largest <= limit)
-            break;
-        options.n_batch = (options.n_batch + 1) / 2;
-    }
-    return options.n_batch;
+    struct layout layout;
+    lay_out(&layout, shape, options, plan);
+    for (int i = 0; i < SCRATCH_COUNT; ++i)
+        if (is_bound_whole((enum scratch)i) && layout.packed[i].size_bytes > plan->max_binding_bytes)
+            return false;
+    return layout.arena_bytes <= plan->max_allocation_bytes;
+}
+
+void gemma_state_fit(struct gemma_state_options *options, const struct gemma_shape *shape, const struct gpu_plan *plan)
+{
+    const uint32_t n_rows = options->n_rows;
+    options->n_rows = 1;
+    while (options->n_batch > 1 && !fits_device(shape, options, plan))
+        options->n_batch = (options->n_batch + 1) / 2;
+    options->n_rows = n_rows < options->n_batch ? n_rows : options->n_batch;
+    while (options->n_rows > 1 && !fits_device(shape, options, plan))
+        options->n_rows = (options->n_rows + 1) / 2;
 }
 
 // ------------------------------------------------------------------------------------------------ life
 
-static const char *const scratch_names[SCRATCH_COUNT] = {
-#define SCRATCH_NAME(name, text) [SCRATCH_##name] = (text),
-    SCRATCH_LIST(SCRATCH_NAME)
-#undef SCRATCH_NAME
-};
+static void place(struct gpu_view views[SCRATCH_COUNT], struct gpu_buffer *arena, const struct scratch_span *spans,
+                  const uint64_t *offsets)
+{
+    for (int i = 0; i < SCRATCH_COUNT; ++i)
+        views[i] = (struct gpu_view){ spans[i].size_bytes > 0 ? arena : NULL, offsets[i], spans[i].size_bytes };
+}
 
 static enum karat_status create_scratch(struct gemma_state *state, const struct gemma_shape *shape,
                                         struct gpu_device *device, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    for (int i = 0; i < SCRATCH_COUNT; ++i) {
-        const uint64_t size_bytes = scratch_bytes((enum scratch)i, shape, &state->options, device);
-        if (size_bytes == 0)
-            continue;
-        struct gpu_buffer *buffer = NULL;
-        const struct gpu_buffer_options options = { size_bytes, GPU_MEMORY_DEVICE, scratch_names[i] };
-        TRY(gpu_buffer_create(&buffer, device, &options, err));
-        state->scratch[i] = (struct gpu_view){ buffer, 0, size_bytes };
-    }
+    struct layout layout;
+    lay_out(&layout, shape, &state->options, gpu_device_plan(device));
+    TRY(gpu_buffer_create(&state->arena, device,
+                          &(struct gpu_buffer_options){ layout.arena_bytes, GPU_MEMORY_DEVICE, "scratch" }, err));
+    state->n_spread = layout.n_spread;
+    place(state->spread, state->arena, layout.spread, layout.spread_at);
+    place(state->packed, state->arena, layout.packed, layout.packed_at);
     state->counters.size_bytes = OP_COUNTERS_BYTES;
     TRY(gpu_buffer_create(&state->counters.buffer, device,
                           &(struct gpu_buffer_options){ OP_COUNTERS_BYTES, GPU_MEMORY_DEVICE, "counters" }, err));
@@ -231,8 +304,7 @@ void gemma_state_destroy(struct gemma_state *state)
         gpu_buffer_destroy(state->caches[i].keys);
         gpu_buffer_destroy(state->caches[i].values);
     }
-    for (int i = 0; i < SCRATCH_COUNT; ++i)
-        gpu_buffer_destroy(state->scratch[i].buffer);
+    gpu_buffer_destroy(state->arena);
     gpu_buffer_destroy(state->counters.buffer);
     gpu_buffer_destroy(state->ids);
     gpu_buffer_destroy(state->step);

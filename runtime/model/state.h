@@ -4,37 +4,56 @@
 
 #include "model/gemma.h"
 
-// Scratch of one step, f32 rows unless said otherwise; t is n_batch, layers share one set.
-#define SCRATCH_LIST(X)                                                               \
-    X(H, "residual stream")                   /* [t][n_embd] */                       \
-    X(MID, "residual stream after attention") /* [t][n_embd] */                       \
-    X(NORM, "normed input")                   /* [t][n_embd] */                       \
-    X(NORM_ROUTER, "router input")            /* [t][n_embd] */                       \
-    X(NORM_EXPERTS, "experts' input")         /* [t][n_embd] */                       \
-    X(OUT, "branch output")                   /* [t][n_embd] */                       \
-    X(Q_RAW, "queries before norm")           /* [t][n_heads][head_size] */           \
-    X(Q, "queries")                           /* [t][n_heads][head_size] */           \
-    X(K_RAW, "keys before norm")              /* [t][n_kv_heads][head_size] */        \
-    X(V_RAW, "values before norm")            /* [t][n_kv_heads][head_size] */        \
-    X(ATTENDED, "attention output")           /* [t][n_heads][head_size] */           \
-    X(ATTENTION, "attention partials")        /* op_attention() knows */              \
-    X(GATE_UP, "dense gate and up")           /* [t][2][n_ff] */                      \
-    X(ACTIVE, "dense activation")             /* [t][n_ff] */                         \
-    X(ROUTER, "router logits")                /* [t][n_experts] */                    \
-    X(ROUTE_IDS, "chosen experts")            /* the four views of struct op_route */ \
-    X(ROUTE_WEIGHTS, "weights of chosen experts")                                     \
-    X(ROUTE_ORDER, "pairs by expert")                                                 \
-    X(ROUTE_TILES, "tiles of pairs")                                                  \
-    X(EXPERT_GATE_UP, "experts' gate and up") /* [t * used][2][n_ff_expert] */        \
-    X(EXPERT_ACTIVE, "experts' activation")   /* [t * used][n_ff_expert] */           \
-    X(EXPERT_OUT, "experts' output")          /* [t * used][n_embd] */                \
-    X(EXPERTS_SUM, "experts' weighted sum")   /* [t][n_embd] */                       \
-    X(HEAD_IN, "head input")                  /* [n_rows][n_embd] */                  \
-    X(HEAD_RAW, "scores before the soft cap") /* [n_rows][n_vocab] */                 \
-    X(SCORES, "scores on the device")         /* [n_rows][n_vocab] */
+// Phases of a step, in the order in which forward.c records them; every layer runs through all but the last. What a
+// phase reads must be alive from where it was written, through every phase between, to the last reader.
+enum phase {
+    PHASE_NORM,          // H -> NORM, of the first layer alone
+    PHASE_HEADS,         // NORM -> Q and the cache
+    PHASE_ATTENTION,     // -> ATTENDED
+    PHASE_ATTENTION_OUT, // -> MID and the norms of it
+    PHASE_FEED,          // the dense branch, the router
+    PHASE_EXPERTS,       // gate and up, activation
+    PHASE_EXPERTS_DOWN,  // -> EXPERT_SUM
+    PHASE_JOIN,          // -> H, NORM
+    PHASE_HEAD,          // scores
+    PHASE_COUNT
+};
+
+#define AT(phase) (1u << PHASE_##phase)
+#define FROM(first, last) ((2u << PHASE_##last) - (1u << PHASE_##first))
+
+// Scratch of one step and when it is alive, f32 rows unless said otherwise; t is the number of tokens. H outlives a
+// layer, so it is alive at both ends of one.
+#define SCRATCH_LIST(X)                                                                                         \
+    X(H, "residual stream", FROM(NORM, ATTENTION_OUT) | FROM(JOIN, HEAD))                     /* [t][n_embd] */ \
+    X(MID, "residual stream after attention", FROM(ATTENTION_OUT, JOIN))                      /* [t][n_embd] */ \
+    X(NORM, "normed input", FROM(NORM, HEADS) | FROM(ATTENTION_OUT, FEED) | FROM(JOIN, HEAD)) /* [t][n_embd] */ \
+    X(NORM_ROUTER, "router input", FROM(ATTENTION_OUT, FEED))                                 /* [t][n_embd] */ \
+    X(NORM_EXPERTS, "experts' input", FROM(ATTENTION_OUT, EXPERTS))                           /* [t][n_embd] */ \
+    X(OUT, "branch output", AT(ATTENTION_OUT) | FROM(FEED, JOIN))                             /* [t][n_embd] */ \
+    X(Q_RAW, "queries before norm", AT(HEADS))                      /* [t][n_heads][head_size] */               \
+    X(Q, "queries", FROM(HEADS, ATTENTION))                         /* [t][n_heads][head_size] */               \
+    X(K_RAW, "keys before norm", AT(HEADS))                         /* [t][n_kv_heads][head_size] */            \
+    X(V_RAW, "values before norm", AT(HEADS))                       /* [t][n_kv_heads][head_size] */            \
+    X(ATTENDED, "attention output", FROM(ATTENTION, ATTENTION_OUT)) /* [t][n_heads][head_size] */               \
+    X(ATTENTION, "attention partials", AT(ATTENTION))               /* op_attention() knows */                  \
+    X(GATE_UP, "dense gate and up", AT(FEED))                       /* [t][2][n_ff] */                          \
+    X(ACTIVE, "dense activation", AT(FEED))                         /* [t][n_ff] */                             \
+    X(ROUTER, "router logits", AT(FEED))                            /* [t][n_experts] */                        \
+    X(ROUTE_IDS, "chosen experts", FROM(FEED, EXPERTS_DOWN))        /* the views of struct op_route */          \
+    X(ROUTE_WEIGHTS, "weights of chosen experts", FROM(FEED, EXPERTS_DOWN))                                     \
+    X(ROUTE_ORDER, "pairs by expert", FROM(FEED, EXPERTS_DOWN))                                                 \
+    X(ROUTE_TILES, "tiles of pairs", FROM(FEED, EXPERTS_DOWN))                                                  \
+    X(EXPERT_GATE_UP, "experts' gate and up", AT(EXPERTS))               /* [t * used][2][n_ff_expert] */       \
+    X(EXPERT_ACTIVE, "experts' activation", FROM(EXPERTS, EXPERTS_DOWN)) /* [t * used][n_ff_expert] */          \
+    X(EXPERT_OUT, "experts' outputs", AT(EXPERTS_DOWN))                  /* op_experts_down() knows */          \
+    X(EXPERT_SUM, "sum of a token's experts", FROM(EXPERTS_DOWN, JOIN))  /* [t][n_embd] */                      \
+    X(HEAD_IN, "head input", AT(HEAD))                                   /* [n_rows][n_embd] */                 \
+    X(HEAD_RAW, "scores before the soft cap", AT(HEAD))                  /* [n_rows][n_vocab] */                \
+    X(SCORES, "scores on the device", AT(HEAD))                          /* [n_rows][n_vocab] */
 
 enum scratch {
-#define SCRATCH_ENUM(name, text) SCRATCH_##name,
+#define SCRATCH_ENUM(name, text, alive) SCRATCH_##name,
     SCRATCH_LIST(SCRATCH_ENUM)
 #undef SCRATCH_ENUM
         SCRATCH_COUNT
@@ -44,7 +63,11 @@ struct gemma_state {
     struct gemma_state_options options;
     uint32_t n_layers, n_ring;
     struct op_cache *caches; // [n_layers]
-    struct gpu_view scratch[SCRATCH_COUNT];
+    struct gpu_buffer *arena;
+    // Where the scratch of a step lies in the arena. Steps of up to n_spread tokens have room for every buffer beside
+    // the others, so that no barrier of theirs is owed to the layout alone; in longer ones they share.
+    struct gpu_view spread[SCRATCH_COUNT], packed[SCRATCH_COUNT];
+    uint32_t n_spread;
     struct gpu_view counters;               // of op_linear_add_norm() and its like
     struct gpu_buffer *ids, *step, *scores; // the host's ends of a step
 };

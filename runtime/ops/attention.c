@@ -1,6 +1,8 @@
 // ops/attention.c -- attention over a cache: the cut into workgroups and splits, then a dispatch per window of slots.
 #include "ops/attention.h"
 
+#include <assert.h>
+
 #include "ops/kernels.h"
 #include "ops/rope.h"
 #include "ops/rows.h"
@@ -92,11 +94,10 @@ uint64_t attention_scratch_bytes(const struct attention_limits *limits, uint32_t
     return scratch_rows(limits->cpu, n_tokens, n_heads) * part_bytes(head_size);
 }
 
-uint64_t op_attention_scratch_bytes(const struct gpu_device *device, uint32_t n_tokens, uint32_t n_heads,
+uint64_t op_attention_scratch_bytes(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_heads,
                                     uint32_t head_size)
 {
-    const struct attention_limits limits = attention_limits_of(device);
-    return attention_scratch_bytes(&limits, n_tokens, n_heads, head_size);
+    return scratch_rows(plan->cpu, n_tokens, n_heads) * part_bytes(head_size);
 }
 
 // What one call shares among its dispatches.
@@ -187,6 +188,7 @@ void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_vi
         const struct gpu_view q_rows = rows_view(q, p.first_token * row_bytes, p.n_tokens * row_bytes);
         const struct gpu_view y_rows = rows_view(y, p.first_token * row_bytes, p.n_tokens * row_bytes);
         p.parts = rows_view(scratch, 0, (uint64_t)p.n_parts * p.n_tokens * n_heads * part_bytes(cache->head_size));
+        assert((p.n_parts == 1 || p.parts.size_bytes <= scratch.size_bytes) && "what lies behind would be overwritten");
         if (p.n_parts == 1) // neither is touched
             p.parts = p.counters;
         uint32_t part = 0;

@@ -7,6 +7,7 @@
 #include "ops/linear.h"
 #include "ops/store.h"
 #include "ops/twins.h"
+#include "ops/twins_network.h"
 
 // ------------------------------------------------------------------------------------------------ weights
 
@@ -197,6 +198,19 @@ static void sort_pairs(struct check *c, const struct gpu_plan *plan, struct op_r
     route->tiles = check_input(c, tiles, n_tiles * sizeof *tiles);
 }
 
+// Some experts are liked more, as in life, so that tiles come full, partly full and not at all.
+static const uint32_t *random_route(struct check *c, const struct gpu_plan *plan, struct op_route *route,
+                                    uint32_t n_tokens)
+{
+    const uint32_t n_pairs = n_tokens * route->n_used;
+    uint32_t *ids = check_alloc(c, n_pairs, sizeof *ids);
+    for (uint32_t pair = 0; ids && pair < n_pairs; ++pair)
+        ids[pair] = check_random_below(c, check_random_below(c, route->n_experts) + 1);
+    if (ids)
+        sort_pairs(c, plan, route, ids, n_tokens);
+    return ids;
+}
+
 void check_experts(struct check *c, const void *shape)
 {
     const struct check_experts_shape *s = shape;
@@ -210,12 +224,7 @@ void check_experts(struct check *c, const void *shape)
     const uint32_t plane_rows = s->first_row + s->n_rows + s->n_more_rows;
     check_store_tensor(c, &stored, s->type, s->n_cols, plane_rows, s->n_experts,
                        &(struct op_store_item){ .first_row = s->first_row, .n_rows = s->n_rows }, s->block_limit_bytes);
-    uint32_t *ids = check_alloc(c, n_pairs, sizeof *ids);
-    // Some experts are liked more, as in life, so that tiles come full, partly full and not at all.
-    for (uint32_t pair = 0; ids && pair < n_pairs; ++pair)
-        ids[pair] = check_random_below(c, check_random_below(c, s->n_experts) + 1);
-    if (ids)
-        sort_pairs(c, &plan, &route, ids, s->n_tokens);
+    const uint32_t *ids = random_route(c, &plan, &route, s->n_tokens);
     const float *x = check_random(c, n_x, 1);
     double *want = check_alloc(c, (size_t)n_pairs * s->n_rows, sizeof *want);
     const struct gpu_view in = check_input(c, x, n_x * sizeof *x), out = check_output(c, n_y * sizeof *x);
@@ -232,6 +241,38 @@ void check_experts(struct check *c, const void *shape)
                         s->n_cols, s->n_cols);
         check_compare(c, written(c, check_read(c, out), n_pairs, y_stride, s->y_offset, s->n_rows), want,
                       (size_t)n_pairs * s->n_rows);
+    }
+    op_store_destroy(stored.store);
+}
+
+void check_experts_down(struct check *c, const void *shape)
+{
+    const struct check_down_shape *s = shape;
+    const uint32_t n_pairs = s->n_tokens * s->n_used;
+    const size_t n_x = (size_t)n_pairs * s->n_cols, n_m = (size_t)s->n_tokens * s->n_rows;
+    const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
+    struct op_route route = { .n_experts = s->n_experts, .n_used = s->n_used };
+    struct check_stored stored = { 0 };
+    c->bound = 1e-5;
+    check_store_tensor(c, &stored, s->type, s->n_cols, s->n_rows, s->n_experts, &(struct op_store_item){ 0 }, 0);
+    const uint32_t *ids = random_route(c, &plan, &route, s->n_tokens);
+    const float *x = check_random(c, n_x, 1), *weights = check_random(c, n_pairs, 1);
+    double *pairs = check_alloc(c, (size_t)n_pairs * s->n_rows, sizeof *pairs);
+    double *want = check_alloc(c, n_m, sizeof *want);
+    const struct gpu_view in = check_input(c, x, n_x * sizeof *x), out = check_output(c, n_m * sizeof *x);
+    route.weights = check_input(c, weights, n_pairs * sizeof *weights);
+    const uint64_t slab_bytes = (uint64_t)n_pairs * s->slab_rows * sizeof(float);
+    const struct gpu_view scratch = check_output(
+        c, s->slab_rows > 0 ? slab_bytes : op_experts_down_scratch_bytes(s->n_tokens, s->n_used, s->n_rows));
+    if (c->status == KARAT_OK) {
+        experts_down_record(c->rec, &plan, out, in, &stored.weight, &route, scratch, s->n_tokens);
+        check_submit(c);
+        for (uint32_t pair = 0; pair < n_pairs; ++pair)
+            twin_linear(pairs + (size_t)pair * s->n_rows, x + (size_t)pair * s->n_cols,
+                        stored.decoded + (size_t)ids[pair] * s->n_rows * s->n_cols, 1, s->n_rows, s->n_cols, s->n_cols);
+        twin_pair_sum(want, pairs, weights, s->n_tokens, s->n_used, s->n_rows);
+        check_compare(c, check_read(c, out), want, n_m);
+        check_read(c, scratch);
     }
     op_store_destroy(stored.store);
 }

@@ -26,6 +26,14 @@ struct check_experts_shape {
 };
 check_fn check_experts;
 
+struct check_down_shape {
+    enum qtype type;
+    uint32_t n_experts, n_used, n_rows, n_cols, n_tokens;
+    uint32_t slab_rows; // that the scratch has room for; 0: all
+    bool like_gpu;
+};
+check_fn check_experts_down;
+
 // A tensor of random blocks on its way through the store to the device. The caller destroys the store.
 struct check_stored {
     struct tensor_info tensor;

@@ -27,7 +27,7 @@ void check_route(struct check *c, const void *shape)
     }
 
     uint64_t bytes[4];
-    op_route_bytes(bytes, c->device, s->n_tokens, s->n_experts, s->n_used);
+    op_route_bytes(bytes, gpu_device_plan(c->device), s->n_tokens, s->n_experts, s->n_used);
     const struct op_route route = {
         .ids = check_output(c, bytes[0]),
         .weights = check_output(c, bytes[1]),

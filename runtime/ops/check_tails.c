@@ -95,7 +95,7 @@ void check_linear_route(struct check *c, const void *shape)
     const float *x = check_random(c, n_x, 0.1), *scale = check_random_weights(c, s->n_rows);
     const struct op_vector scale_vector = check_vector(c, scale, s->n_rows);
     uint64_t bytes[4];
-    op_route_bytes(bytes, c->device, s->n_tokens, s->n_rows, s->n_used);
+    op_route_bytes(bytes, &plan, s->n_tokens, s->n_rows, s->n_used);
     const struct op_route route = {
         .ids = check_output(c, bytes[0]),
         .weights = check_output(c, bytes[1]),

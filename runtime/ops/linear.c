@@ -83,25 +83,27 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
     const struct linear_choice choice =
         direct ? choose_pairs(plan, w->n_cols, false) : choose_experts(plan, w->n_cols, tile_pairs);
     struct mat_vec_params params = linear_params(w, NULL);
+    params.w_low = shape->first_row * w->row_bytes;
+    params.n_rows = or_default(shape->n_rows, w->n_rows);
     params.x_stride = w->n_cols;
-    params.y_stride = or_default(shape->y_stride, w->n_rows);
+    params.y_stride = or_default(shape->y_stride, params.n_rows);
     params.y_offset = shape->y_offset;
     params.x_divisor = shape->x_per_pair ? 1 : route->n_used;
-    gpu_record_dispatch(rec,
-                        &(struct gpu_dispatch){
-                            .desc = &kernels[kernel_of(choice.kernel, w->type)],
-                            .spec = choice.spec,
-                            .buffers = { [MAT_VEC_X] = x,
-                                         [MAT_VEC_Y] = y,
-                                         [MAT_VEC_ORDER] = direct ? route->ids : route->order,
-                                         [MAT_VEC_TILES] = direct ? route->ids : route->tiles,
-                                         [MAT_VEC_PLANES] = w->planes,
-                                         [MAT_VEC_PLANES2] = w->planes },
-                            .params = &params,
-                            .grid = { rows_div_up(w->n_rows, choice.rows_per_group), direct ? n_pairs : n_tiles, 1 },
-                            .work = (uint64_t)w->n_rows * w->n_cols * n_pairs,
-                            .label = "linear_experts",
-                        });
+    gpu_record_dispatch(
+        rec, &(struct gpu_dispatch){
+                 .desc = &kernels[kernel_of(choice.kernel, w->type)],
+                 .spec = choice.spec,
+                 .buffers = { [MAT_VEC_X] = x,
+                              [MAT_VEC_Y] = y,
+                              [MAT_VEC_ORDER] = direct ? route->ids : route->order,
+                              [MAT_VEC_TILES] = direct ? route->ids : route->tiles,
+                              [MAT_VEC_PLANES] = w->planes,
+                              [MAT_VEC_PLANES2] = w->planes },
+                 .params = &params,
+                 .grid = { rows_div_up(params.n_rows, choice.rows_per_group), direct ? n_pairs : n_tiles, 1 },
+                 .work = (uint64_t)params.n_rows * w->n_cols * n_pairs,
+                 .label = "linear_experts",
+             });
 }
 
 void op_linear_experts(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,

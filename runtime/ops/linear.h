@@ -17,6 +17,10 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
                            const struct op_weight *w, const struct op_route *route,
                            const struct op_experts_shape *shape);
 
+void experts_down_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view m, struct gpu_view x,
+                         const struct op_weight *w, const struct op_route *route, struct gpu_view scratch,
+                         uint32_t n_tokens);
+
 void linear_record_gated(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y,
                          struct gpu_view scratch, struct gpu_view x, const struct op_weight *gate,
                          const struct op_weight *up, uint32_t n_tokens);

@@ -187,7 +187,7 @@ void op_attention(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q
                   const struct op_attention_shape *shape);
 
 // Bytes of `scratch` that the call needs at most for up to n_tokens tokens of n_heads heads of head_size.
-uint64_t op_attention_scratch_bytes(const struct gpu_device *device, uint32_t n_tokens, uint32_t n_heads,
+uint64_t op_attention_scratch_bytes(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_heads,
                                     uint32_t head_size);
 
 // ------------------------------------------------------------------------------------------------ experts
@@ -202,7 +202,7 @@ struct op_route {
 };
 
 // Bytes of each view of a route for up to n_tokens tokens, in the order of the struct.
-void op_route_bytes(uint64_t bytes[4], const struct gpu_device *device, uint32_t n_tokens, uint32_t n_experts,
+void op_route_bytes(uint64_t bytes[4], const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts,
                     uint32_t n_used);
 
 // From router logits: softmax, the n_used largest (ties: lower expert), renormalised, times expert_scale[e]
@@ -220,7 +220,8 @@ void op_linear_route(struct gpu_recorder *rec, struct gpu_view logits, struct gp
 struct op_experts_shape {
     uint32_t n_tokens;
     bool x_per_pair;
-    uint32_t y_stride, y_offset; // stride 0: n_rows of the weight
+    uint32_t first_row, n_rows;  // of every plane, whose other rows are left out; n_rows 0: all
+    uint32_t y_stride, y_offset; // stride 0: n_rows
 };
 void op_linear_experts(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
                        const struct op_route *route, const struct op_experts_shape *shape);
@@ -232,9 +233,15 @@ void op_experts_gated(struct gpu_recorder *rec, struct gpu_view y, struct gpu_vi
                       uint32_t n_tokens);
 
 // m[t] = sum over ranks of weights[t][rank] * W[expert of the pair] x[pair].
-// x f32 [n_pairs][n_cols of W], m f32 [n_tokens][n_rows of W], n_rows a multiple of 4.
+// x f32 [n_pairs][n_cols of W], m f32 [n_tokens][n_rows of W], n_rows a multiple of 4. The pairs' own outputs pass
+// through scratch, in slabs of W's rows that are as wide as scratch.size_bytes allows; W is read once all the same.
+// Errors  KARAT_ERR_INTERNAL  scratch holds no slab
 void op_experts_down(struct gpu_recorder *rec, struct gpu_view m, struct gpu_view x, const struct op_weight *w,
                      const struct op_route *route, struct gpu_view scratch, uint32_t n_tokens);
+
+// Bytes of `scratch` for up to n_tokens tokens that make slabs wide enough. Never above 48 MiB where a slab of the
+// smallest width fits those. Pure.
+uint64_t op_experts_down_scratch_bytes(uint32_t n_tokens, uint32_t n_used, uint32_t n_rows);
 
 // Joins the two branches of a layer, ends it, and norms the result for the next:
 //     y = (r + rms(rms(dense) * w_dense + rms(m) * w_experts) * w_out) * scale[0],   next = rms(y) * w_next

@@ -58,6 +58,11 @@ struct selftest_case {
     {                                   \
         __VA_ARGS__                     \
     }
+#define DOWN(...)                    \
+    &(const struct check_down_shape) \
+    {                                \
+        __VA_ARGS__                  \
+    }
 
 // clang-format off
 static const struct selftest_case cases[] = {
@@ -105,6 +110,8 @@ static const struct selftest_case cases[] = {
     { "linear_experts: Q4_K, one token", check_experts, EXPERTS(QTYPE_Q4_K, 16, 8, 704, 2816, 1, .y_extra = 704), false },
     { "linear_experts: Q5_0, one token", check_experts, EXPERTS(QTYPE_Q5_0, 16, 8, 704, 704, 1, .x_per_pair = true), false },
     { "linear_experts: Q4_K, 61 tokens", check_experts, EXPERTS(QTYPE_Q4_K, 8, 4, 96, 512, 61), true },
+    { "experts_down: Q5_0, one token", check_experts_down, DOWN(QTYPE_Q5_0, 16, 8, 704, 704, 1), false },
+    { "experts_down: Q8_0, 61 tokens in slabs", check_experts_down, DOWN(QTYPE_Q8_0, 8, 4, 320, 96, 61, .slab_rows = 128), false },
     { "softcap: the vocabulary", check_softcap, ROWS(1, 262144, .scale = 40), false },
     { "top_k: argmax of the vocabulary", check_top_k, TOP_K(1, 262144, 1), false },
     { "top_k: 64 of the vocabulary", check_top_k, TOP_K(1, 262144, 64), true },

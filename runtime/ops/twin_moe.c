@@ -46,13 +46,24 @@ static double rms_scale(const double *x, uint32_t n, double eps)
     return 1 / sqrt(sum / n + eps);
 }
 
+void twin_pair_sum(double *m, const double *pairs, const float *weights, uint32_t n_tokens, uint32_t n_used,
+                   uint32_t n_cols)
+{
+    for (uint32_t t = 0; t < n_tokens; ++t, m += n_cols)
+        for (uint32_t i = 0; i < n_cols; ++i) {
+            m[i] = 0;
+            for (uint32_t k = 0; k < n_used; ++k)
+                m[i] += weights[t * n_used + k] * pairs[((size_t)t * n_used + k) * n_cols + i];
+        }
+}
+
 void twin_join_rows(double *y, const struct twin_join *join)
 {
     const uint32_t n = join->n_cols;
     for (uint32_t t = 0; t < join->n_tokens; ++t, y += n) {
         const float *r = join->r + (size_t)t * n, *dense = join->dense + (size_t)t * n, *m = join->m + (size_t)t * n;
         for (uint32_t i = 0; i < n; ++i)
-            y[i] = m[i];
+            y[i] = (double)m[i];
         const double mixed_scale = rms_scale(y, n, join->eps);
         double dense_sum = 0;
         for (uint32_t i = 0; i < n; ++i)

@@ -29,6 +29,10 @@ void twin_route(uint32_t *ids, double *weights, const float *logits, const float
 bool twin_route_sort(uint32_t *order, uint32_t (*tiles)[4], const uint32_t *ids, uint32_t n_pairs, uint32_t n_experts,
                      uint32_t n_tiles, uint32_t tile_pairs);
 
+// m[t] = sum over ranks of weights[t][rank] * pairs[t][rank]. pairs [n_tokens][n_used][n_cols], m [n_tokens][n_cols]
+void twin_pair_sum(double *m, const double *pairs, const float *weights, uint32_t n_tokens, uint32_t n_used,
+                   uint32_t n_cols);
+
 struct twin_join {
     const float *r, *dense, *m;                       // rows as in struct op_join
     const float *w_dense, *w_experts, *w_out, *scale; // scale may be NULL

@@ -23,10 +23,10 @@
 #define MAT_VEC_N_SPEC 7  // ids 0 .. 4 belong to lib/row_product.glsl
 
 struct mat_vec_params {
-    uint32_t w_low, w_high;   // device address of the first row; unused with experts
+    uint32_t w_low, w_high;   // device address of the first row; experts: w_low bytes from a plane's first row to it
     uint32_t w2_low, w2_high; // of the second weight, when PAIRED
     uint32_t row_bytes;       // bytes between rows of the weight
-    uint32_t n_rows;          // of the weight, in this segment
+    uint32_t n_rows;          // of the weight, in this segment or slab
     uint32_t n_groups;        // columns of the weight / 32
     uint32_t n_tokens;        // rows of x; unused with experts
     uint32_t x_stride;        // elements between rows of x, a multiple of 4
