@@ -195,7 +195,8 @@ enum karat_status gpu_device_create(struct gpu_device **out, const struct gpu_de
     TRY(gpu_plan_make(&device->plan, &device->snapshot, options->vram_limit_bytes, err));
     TRY(create_handle(device, err));
     TRY(create_set_layouts(device, err));
-    TRY(gpu_kernels_open(device, options->pipeline_cache_dir, err));
+    gpu_notes_locate(device, options->pipeline_cache_dir);
+    TRY(gpu_kernels_open(device, err));
     *out = device;
     device = NULL;
 cleanup:

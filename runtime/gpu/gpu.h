@@ -109,7 +109,7 @@ struct gpu_device_options {
     const char *wish;               // as in gpu_plan_choose()
     uint64_t vram_limit_bytes;      // 0: none
     const char *pipeline_cache_dir; // NULL: the user's cache folder; "": nowhere
-    bool timing;                    // measure each dispatch (gpu_recorder_report)
+    bool timing;                    // every recorder measures its dispatches, kernels tell their stats
 };
 
 enum karat_status gpu_device_create(struct gpu_device **out, const struct gpu_device_options *options,
@@ -119,6 +119,11 @@ void gpu_device_destroy(struct gpu_device *device); // after everything made fro
 const struct gpu_snapshot *gpu_device_snapshot(const struct gpu_device *device);
 const struct gpu_plan *gpu_device_plan(const struct gpu_device *device);
 uint64_t gpu_device_used_bytes(const struct gpu_device *device); // device memory allocated by us
+
+// A number about this device and driver that outlives the process: it is kept beside the compiled kernels. `what` is a
+// word of letters. Recalling is false when nothing was noted, when the note is damaged, or when the cache is nowhere.
+bool gpu_device_recall(const struct gpu_device *device, const char *what, uint64_t *value);
+void gpu_device_note(const struct gpu_device *device, const char *what, uint64_t value);
 
 // ------------------------------------------------------------------------------------------------ buffers
 
@@ -225,6 +230,11 @@ enum karat_status gpu_recorder_create(struct gpu_recorder **out, struct gpu_devi
 void gpu_recorder_destroy(struct gpu_recorder *recorder); // waits for its work first
 struct gpu_device *gpu_recorder_device(const struct gpu_recorder *recorder);
 
+// From now on every dispatch is measured on the device, for gpu_recorder_report(). Before anything is recorded. The
+// timestamps cost time themselves, so rates are measured without. Errors  KARAT_ERR_UNSUPPORTED  the device has no
+// clock
+enum karat_status gpu_recorder_start_timing(struct gpu_recorder *recorder, struct karat_error *err);
+
 struct gpu_dispatch {
     const struct gpu_kernel_desc *desc;
     const uint32_t *spec; // n_spec of the desc
@@ -233,6 +243,7 @@ struct gpu_dispatch {
     uint32_t grid[3];   // workgroups, each within the snapshot's max_workgroups (65535 on many devices); long ones are
                         // sliced. A zero anywhere means nothing to do
     uint64_t work;      // rough cost (multiply-adds or bytes), 0 if small; used to bound submissions
+    uint64_t bytes;     // what it must read and write at least, for reports; 0: what its views hold
     const char *label;  // static text for reports
 };
 
@@ -261,10 +272,11 @@ struct gpu_counters {
 };
 void gpu_recorder_counters(const struct gpu_recorder *recorder, struct gpu_counters *out);
 
-// Device time per label since the last reset, longest first; needs options.timing. Returns how many labels there are.
+// Device time per label and kernel since the last reset, longest first; needs gpu_recorder_start_timing(). Returns how
+// many rows there are. The times add up to those of the submissions, as far as they are done.
 struct gpu_label_time {
-    const char *label;
-    uint64_t n, ns;
+    const char *label, *kernel; // kernel: its row's name, "" for copies and fills; both live as long as the device
+    uint64_t n, ns, bytes;      // dispatches (slices counted), their time, what they must read and write at least
 };
 size_t gpu_recorder_report(struct gpu_recorder *recorder, struct gpu_label_time *out, size_t capacity);
 void gpu_recorder_reset(struct gpu_recorder *recorder); // counters and times

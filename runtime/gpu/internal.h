@@ -27,6 +27,8 @@ const char *gpu_result_text(VkResult result);
 
 // ------------------------------------------------------------------------------------------------ device
 
+#define GPU_PATH_MAX 1024
+
 struct gpu_block;
 struct gpu_kernel_table;
 
@@ -40,6 +42,7 @@ struct gpu_device {
     struct mutex queue_mutex; // a queue belongs to one thread at a time
     atomic_bool lost;         // sticky
     bool instance_open, timing, names;
+    char notes[GPU_PATH_MAX]; // what the paths of files about this device and driver begin with; empty: nowhere
 
     struct mutex memory_mutex;                              // guards the next four
     struct gpu_block *blocks;                               // newest first
@@ -49,6 +52,11 @@ struct gpu_device {
 
     struct gpu_kernel_table *kernels;
 };
+
+// Decides where files about this device and driver live; dir as in struct gpu_device_options.
+void gpu_notes_locate(struct gpu_device *device, const char *dir);
+// The path of one of them; false when there is no place for it.
+bool gpu_note_path(char path[GPU_PATH_MAX], const struct gpu_device *device, const char *what);
 
 // KARAT_OK for VK_SUCCESS, otherwise a sentence "what: result on device"; remembers a lost device.
 enum karat_status gpu_check(struct gpu_device *device, VkResult result, const char *what, struct karat_error *err);
@@ -90,7 +98,7 @@ struct gpu_kernel {
     struct gpu_kernel_stats stats;
 };
 
-enum karat_status gpu_kernels_open(struct gpu_device *device, const char *cache_dir, struct karat_error *err);
+enum karat_status gpu_kernels_open(struct gpu_device *device, struct karat_error *err);
 void gpu_kernels_close(struct gpu_device *device); // saves the pipeline cache
 
 // ------------------------------------------------------------------------------------------------ timing
@@ -98,7 +106,7 @@ void gpu_kernels_close(struct gpu_device *device); // saves the pipeline cache
 struct gpu_timing;
 struct gpu_timing *gpu_timing_create(void); // NULL when memory is out
 void gpu_timing_destroy(struct gpu_timing *timing);
-void gpu_timing_add(struct gpu_timing *timing, const char *label, uint64_t ns);
+void gpu_timing_add(struct gpu_timing *timing, const char *label, const char *kernel, uint64_t ns, uint64_t bytes);
 size_t gpu_timing_report(struct gpu_timing *timing, struct gpu_label_time *out, size_t capacity);
 void gpu_timing_reset(struct gpu_timing *timing);
 

@@ -355,14 +355,14 @@ const struct gpu_kernel_stats *gpu_kernel_stats(const struct gpu_kernel *kernel)
     return &kernel->stats;
 }
 
-enum karat_status gpu_kernels_open(struct gpu_device *device, const char *cache_dir, struct karat_error *err)
+enum karat_status gpu_kernels_open(struct gpu_device *device, struct karat_error *err)
 {
     device->kernels = calloc(1, sizeof *device->kernels);
     if (!device->kernels || !grow(device->kernels))
         return status_fail(err, KARAT_ERR_MEMORY, "no host memory for kernels");
     device->kernels->mutex = (struct mutex)MUTEX_INIT;
     device->kernels->made = (struct condition)CONDITION_INIT;
-    return gpu_pipeline_cache_open(&device->kernels->cache, device, cache_dir, err);
+    return gpu_pipeline_cache_open(&device->kernels->cache, device, err);
 }
 
 void gpu_kernels_close(struct gpu_device *device)

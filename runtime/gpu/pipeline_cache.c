@@ -25,22 +25,6 @@ static uint64_t checksum(const uint8_t *data, size_t size)
     return sum;
 }
 
-static void choose_path(struct gpu_pipeline_cache *cache, const struct gpu_snapshot *seen, const char *dir)
-{
-    char folder[sizeof cache->path], uuid[33];
-    cache->path[0] = '\0';
-    if (dir && dir[0] == '\0')
-        return;
-    if (!dir && !file_cache_folder(folder, sizeof folder))
-        return;
-    for (size_t i = 0; i < sizeof seen->pipeline_cache_uuid; ++i)
-        snprintf(uuid + 2 * i, 3, "%02x", seen->pipeline_cache_uuid[i]);
-    const int written = snprintf(cache->path, sizeof cache->path, "%s/%04x-%04x-%s.pipelines", dir ? dir : folder,
-                                 seen->vendor_id, seen->device_id, uuid);
-    if (written < 0 || (size_t)written >= sizeof cache->path)
-        cache->path[0] = '\0';
-}
-
 // The driver's bytes inside the file, or an empty span when they are not what this device's driver wrote.
 static struct span find_data(struct span file, const struct gpu_snapshot *seen)
 {
@@ -60,16 +44,16 @@ static struct span find_data(struct span file, const struct gpu_snapshot *seen)
     return data;
 }
 
-enum karat_status gpu_pipeline_cache_open(struct gpu_pipeline_cache *cache, struct gpu_device *device, const char *dir,
+enum karat_status gpu_pipeline_cache_open(struct gpu_pipeline_cache *cache, struct gpu_device *device,
                                           struct karat_error *err)
 {
     struct file_map file = { 0 };
     struct span data = { 0 };
-    choose_path(cache, &device->snapshot, dir);
-    if (cache->path[0] && file_map_open(&file, cache->path, NULL) == KARAT_OK) {
+    char path[GPU_PATH_MAX];
+    if (gpu_note_path(path, device, "pipelines") && file_map_open(&file, path, NULL) == KARAT_OK) {
         data = find_data(file.bytes, &device->snapshot);
         if (data.size_bytes == 0)
-            log_line(KARAT_LOG_WARNING, "%s is damaged or from another driver; kernels are compiled anew", cache->path);
+            log_line(KARAT_LOG_WARNING, "%s is damaged or from another driver; kernels are compiled anew", path);
     }
     cache->loaded_bytes = data.size_bytes;
     const VkResult result = device->vk.vkCreatePipelineCache(
@@ -85,6 +69,9 @@ enum karat_status gpu_pipeline_cache_open(struct gpu_pipeline_cache *cache, stru
 static void save(struct gpu_pipeline_cache *cache, struct gpu_device *device)
 {
     size_t size = 0;
+    char path[GPU_PATH_MAX];
+    if (!gpu_note_path(path, device, "pipelines"))
+        return;
     if (device->vk.vkGetPipelineCacheData(device->handle, cache->handle, &size, NULL) != VK_SUCCESS ||
         size <= sizeof(VkPipelineCacheHeaderVersionOne) || size == cache->loaded_bytes || size > SAVE_MAX_BYTES)
         return;
@@ -96,7 +83,7 @@ static void save(struct gpu_pipeline_cache *cache, struct gpu_device *device)
         struct karat_error err;
         const struct file_header header = { MAGIC, size, checksum(data, size) };
         memcpy(bytes, &header, sizeof header);
-        if (file_save(cache->path, span_of(bytes, sizeof header + size), &err) != KARAT_OK)
+        if (file_save(path, span_of(bytes, sizeof header + size), &err) != KARAT_OK)
             log_line(KARAT_LOG_WARNING, "compiled kernels are not kept: %s", err.text);
     }
     free(bytes);
@@ -106,7 +93,7 @@ void gpu_pipeline_cache_close(struct gpu_pipeline_cache *cache, struct gpu_devic
 {
     if (!cache->handle)
         return;
-    if (cache->path[0] && !atomic_load(&device->lost))
+    if (!atomic_load(&device->lost))
         save(cache, device);
     device->vk.vkDestroyPipelineCache(device->handle, cache->handle, NULL);
     cache->handle = VK_NULL_HANDLE;

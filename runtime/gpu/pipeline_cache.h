@@ -6,12 +6,11 @@
 
 struct gpu_pipeline_cache {
     VkPipelineCache handle;
-    char path[1024];     // empty: nowhere
     size_t loaded_bytes; // of the driver's data that came from disk
 };
 
 // A missing, damaged or foreign file only means an empty cache.
-enum karat_status gpu_pipeline_cache_open(struct gpu_pipeline_cache *cache, struct gpu_device *device, const char *dir,
+enum karat_status gpu_pipeline_cache_open(struct gpu_pipeline_cache *cache, struct gpu_device *device,
                                           struct karat_error *err);
 void gpu_pipeline_cache_close(struct gpu_pipeline_cache *cache, struct gpu_device *device); // saves what is new
 

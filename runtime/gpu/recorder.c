@@ -6,6 +6,7 @@
 // into slices of its grid. Estimates come from each kernel's measured time per unit of work.
 #include "gpu/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "gpu/hazards.h"
@@ -32,6 +33,12 @@ struct cost {
     float ns_per_work; // what the estimate was made with
 };
 
+// A timestamp, and what it ends. Without a label it ends the piece.
+struct mark {
+    const char *label, *kernel;
+    uint64_t bytes;
+};
+
 struct piece {
     struct piece *next;
     VkCommandPool pool;
@@ -42,7 +49,7 @@ struct piece {
     double estimate_ns;
     uint32_t n_costs, n_marks; // marks: timestamps after the first
     struct cost costs[COSTS_MAX];
-    const char *labels[]; // [n_marks] of the recorder: what each mark ends
+    struct mark marks[]; // [marks_max] of the recorder
 };
 
 struct queue {
@@ -53,7 +60,7 @@ struct queue {
 struct gpu_recorder {
     struct gpu_device *device;
     struct gpu_set_cache sets;
-    struct gpu_timing *timing; // NULL unless the device was made for timing
+    struct gpu_timing *timing; // NULL unless dispatches are measured
     VkSemaphore timeline;
     uint64_t last_value; // of the newest submission
     uint64_t last_done_ns;
@@ -131,7 +138,7 @@ static void destroy_piece(struct gpu_recorder *r, struct piece *piece)
 static struct piece *create_piece(struct gpu_recorder *r)
 {
     const struct VolkDeviceTable *vk = &r->device->vk;
-    struct piece *piece = calloc(1, sizeof *piece + r->marks_max * sizeof piece->labels[0]);
+    struct piece *piece = calloc(1, sizeof *piece + r->marks_max * sizeof piece->marks[0]);
     ++r->n_growths;
     if (!piece) {
         check(r, VK_ERROR_OUT_OF_HOST_MEMORY, "calloc");
@@ -169,12 +176,12 @@ static struct piece *create_piece(struct gpu_recorder *r)
     return piece;
 }
 
-static void mark(struct gpu_recorder *r, const char *label)
+static void mark(struct gpu_recorder *r, struct mark ends)
 {
     struct piece *piece = r->open;
     if (!r->has_timestamps)
         return;
-    piece->labels[piece->n_marks++] = label;
+    piece->marks[piece->n_marks++] = ends;
     r->device->vk.vkCmdWriteTimestamp2(piece->commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, piece->queries,
                                        piece->n_marks);
 }
@@ -185,7 +192,7 @@ static void close_piece(struct gpu_recorder *r)
     if (!piece)
         return;
     if (!r->timing)
-        mark(r, NULL);
+        mark(r, (struct mark){ 0 });
     r->open = NULL;
     check(r, r->device->vk.vkEndCommandBuffer(piece->commands), "vkEndCommandBuffer");
     push(&r->recorded, piece);
@@ -279,10 +286,12 @@ static uint64_t read_marks(struct gpu_recorder *r, struct piece *piece)
     if (device->vk.vkGetQueryPoolResults(device->handle, piece->queries, 0, n, n * sizeof *ticks, ticks, sizeof *ticks,
                                          VK_QUERY_RESULT_64_BIT) != VK_SUCCESS)
         return 0;
-    for (uint32_t i = 1; i < n && r->timing; ++i)
-        if (piece->labels[i - 1])
-            gpu_timing_add(r->timing, piece->labels[i - 1],
-                           (uint64_t)((double)((ticks[i] - ticks[i - 1]) & r->timestamp_mask) * period));
+    for (uint32_t i = 1; i < n && r->timing; ++i) {
+        const struct mark *ends = &piece->marks[i - 1];
+        const uint64_t ns = (uint64_t)((double)((ticks[i] - ticks[i - 1]) & r->timestamp_mask) * period);
+        if (ends->label)
+            gpu_timing_add(r->timing, ends->label, ends->kernel, ns, ends->bytes);
+    }
     return (uint64_t)((double)((ticks[n - 1] - ticks[0]) & r->timestamp_mask) * period);
 }
 
@@ -549,6 +558,7 @@ struct step {
     const struct gpu_kernel *kernel;
     VkDescriptorSet set;
     const char *label;
+    uint64_t bytes;
 };
 
 static void record_slice(struct gpu_recorder *r, const struct step *step, const struct box *box, double estimate_ns)
@@ -576,7 +586,8 @@ static void record_slice(struct gpu_recorder *r, const struct step *step, const 
             commands,
             &(VkDebugUtilsLabelEXT){ .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT, .pLabelName = step->label });
     // The synchronisation layer of Vulkan 1.3.239 does not look at the other call, so it is kept for slices.
-    if (box->base[0] == 0 && box->base[1] == 0 && box->base[2] == 0)
+    const bool is_first = box->base[0] == 0 && box->base[1] == 0 && box->base[2] == 0;
+    if (is_first)
         vk->vkCmdDispatch(commands, box->count[0], box->count[1], box->count[2]);
     else
         vk->vkCmdDispatchBase(commands, box->base[0], box->base[1], box->base[2], box->count[0], box->count[1],
@@ -584,7 +595,7 @@ static void record_slice(struct gpu_recorder *r, const struct step *step, const 
     if (r->device->names)
         vkCmdEndDebugUtilsLabelEXT(commands);
     if (r->timing)
-        mark(r, step->label);
+        mark(r, (struct mark){ step->label, kernel->name, is_first ? step->bytes : 0 });
     charge(r, estimate_ns);
     ++r->counters.n_dispatches;
 }
@@ -627,7 +638,9 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
     }
     if (!check_dispatch(r, d))
         return;
-    struct step step = { d, kernel, VK_NULL_HANDLE, d->label ? d->label : kernel->name };
+    struct step step = { d, kernel, VK_NULL_HANDLE, d->label ? d->label : kernel->name, d->bytes };
+    for (uint32_t i = 0; i < kernel->n_buffers && d->bytes == 0; ++i)
+        step.bytes += d->buffers[i].size_bytes;
     // Offsets that never come back would fill the cache; a recorder that has nothing under way can start afresh.
     if (r->sets.n_entries >= SETS_MAX && !r->open && !r->recorded.first && !r->closed.first &&
         wait_for(r, r->last_value)) {
@@ -651,11 +664,11 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
     r->kernel = NULL;
 }
 
-static void end_transfer(struct gpu_recorder *r, const char *label, double estimate_ns)
+static void end_transfer(struct gpu_recorder *r, const char *label, uint64_t bytes, double estimate_ns)
 {
     r->has_transfers = true;
     if (r->timing)
-        mark(r, label);
+        mark(r, (struct mark){ label, "", bytes });
     charge(r, estimate_ns);
 }
 
@@ -680,7 +693,7 @@ void gpu_record_copy(struct gpu_recorder *r, struct gpu_view dst, struct gpu_vie
     order(r, ranges, 2);
     r->device->vk.vkCmdCopyBuffer(r->open->commands, src.buffer->handle, dst.buffer->handle, 1,
                                   &(VkBufferCopy){ src.offset, dst.offset, src.size_bytes });
-    end_transfer(r, "copy", estimate_ns);
+    end_transfer(r, "copy", 2 * src.size_bytes, estimate_ns);
 }
 
 void gpu_record_fill(struct gpu_recorder *r, struct gpu_view dst, uint32_t word)
@@ -701,7 +714,7 @@ void gpu_record_fill(struct gpu_recorder *r, struct gpu_view dst, uint32_t word)
         return;
     order(r, &range, 1);
     r->device->vk.vkCmdFillBuffer(r->open->commands, dst.buffer->handle, dst.offset, dst.size_bytes, word);
-    end_transfer(r, "fill", estimate_ns);
+    end_transfer(r, "fill", dst.size_bytes, estimate_ns);
 }
 
 void gpu_record_fail(struct gpu_recorder *r, enum karat_status status, const struct karat_error *err)
@@ -723,7 +736,7 @@ enum karat_status gpu_recorder_create(struct gpu_recorder **out, struct gpu_devi
     gpu_set_cache_init(&r->sets, device);
     r->has_timestamps = bits > 0 && device->snapshot.timestamp_period_ns > 0;
     r->timestamp_mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
-    r->marks_max = device->timing ? MARKS_MAX : 2;
+    r->marks_max = 2;
     TRY(gpu_check_lost(device, err));
     TRY_VK(vkCreateSemaphore(
         device->handle,
@@ -733,8 +746,8 @@ enum karat_status gpu_recorder_create(struct gpu_recorder **out, struct gpu_devi
                                                    .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE },
         },
         NULL, &r->timeline));
-    if (device->timing && r->has_timestamps && !(r->timing = gpu_timing_create()))
-        TRY(status_fail(err, KARAT_ERR_MEMORY, "no host memory for timing"));
+    if (device->timing && r->has_timestamps)
+        TRY(gpu_recorder_start_timing(r, err));
     *out = r;
     r = NULL;
 cleanup:
@@ -762,6 +775,18 @@ void gpu_recorder_destroy(struct gpu_recorder *r)
 struct gpu_device *gpu_recorder_device(const struct gpu_recorder *r)
 {
     return r->device;
+}
+
+enum karat_status gpu_recorder_start_timing(struct gpu_recorder *r, struct karat_error *err)
+{
+    if (!r->has_timestamps)
+        return status_fail(err, KARAT_ERR_UNSUPPORTED, "%s has no clock that tells the time of single kernels",
+                           r->device->snapshot.name);
+    assert(!r->open && !r->spare && "timing starts before anything is recorded");
+    if (!r->timing && !(r->timing = gpu_timing_create()))
+        return status_fail(err, KARAT_ERR_MEMORY, "no host memory for timing");
+    r->marks_max = MARKS_MAX;
+    return KARAT_OK;
 }
 
 void gpu_recorder_set_cancel(struct gpu_recorder *r, const volatile int *cancel)

@@ -1,4 +1,4 @@
-// gpu/timing.c -- device time summed per label.
+// gpu/timing.c -- device time and bytes summed per label and kernel.
 #include <stdlib.h>
 
 #include "gpu/internal.h"
@@ -20,23 +20,35 @@ void gpu_timing_destroy(struct gpu_timing *timing)
     free(timing);
 }
 
-void gpu_timing_add(struct gpu_timing *timing, const char *label, uint64_t ns)
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || strcmp(a, b) == 0;
+}
+
+void gpu_timing_add(struct gpu_timing *timing, const char *label, const char *kernel, uint64_t ns, uint64_t bytes)
 {
     size_t i = 0;
-    while (i < timing->n_labels && timing->labels[i].label != label && strcmp(timing->labels[i].label, label) != 0)
+    while (i < timing->n_labels &&
+           !(same_text(timing->labels[i].label, label) && same_text(timing->labels[i].kernel, kernel)))
         ++i;
     if (i == LABELS_MAX) // the last row takes what does not fit
         --i;
     else if (i == timing->n_labels)
-        timing->labels[timing->n_labels++] = (struct gpu_label_time){ .label = i + 1 < LABELS_MAX ? label : "other" };
+        timing->labels[timing->n_labels++] = i + 1 < LABELS_MAX
+                                                 ? (struct gpu_label_time){ .label = label, .kernel = kernel }
+                                                 : (struct gpu_label_time){ .label = "other", .kernel = "" };
     ++timing->labels[i].n;
     timing->labels[i].ns += ns;
+    timing->labels[i].bytes += bytes;
 }
 
 static int longest_first(const void *a, const void *b)
 {
     const struct gpu_label_time *left = a, *right = b;
-    return left->ns < right->ns ? 1 : left->ns > right->ns ? -1 : strcmp(left->label, right->label);
+    if (left->ns != right->ns)
+        return left->ns < right->ns ? 1 : -1;
+    const int by_label = strcmp(left->label, right->label);
+    return by_label != 0 ? by_label : strcmp(left->kernel, right->kernel);
 }
 
 size_t gpu_timing_report(struct gpu_timing *timing, struct gpu_label_time *out, size_t capacity)

@@ -274,12 +274,12 @@ TEST(devices_live_side_by_side)
 
 // ------------------------------------------------------------------------------------------------ kernels on disk
 
-static void cache_path(char *path, size_t size, const char *dir, const struct gpu_snapshot *seen)
+static void cache_path(char *path, size_t size, const char *dir, const struct gpu_snapshot *seen, const char *what)
 {
     size_t used = (size_t)snprintf(path, size, "%s/%04x-%04x-", dir, seen->vendor_id, seen->device_id);
     for (size_t i = 0; i < 16; ++i)
         used += (size_t)snprintf(path + used, size - used, "%02x", seen->pipeline_cache_uuid[i]);
-    snprintf(path + used, size - used, ".pipelines");
+    snprintf(path + used, size - used, ".%s", what);
 }
 
 // One life of a device that compiles a kernel; returns what its cache brought from disk.
@@ -305,7 +305,7 @@ TEST(compiled_kernels_are_found_again_and_damage_is_noticed)
     CHECK_UINT(loaded, 0);
     if (t->skipped)
         return;
-    cache_path(path, sizeof path, dir, &seen);
+    cache_path(path, sizeof path, dir, &seen, "pipelines");
     size_t size = 0;
     char *bytes = test_read_file(path, &size);
     if (!bytes)
@@ -331,4 +331,54 @@ TEST(compiled_kernels_are_found_again_and_damage_is_noticed)
     CHECK_UINT(loaded, 0);
     remove(path);
     free(bytes);
+}
+
+TEST(numbers_about_a_device_are_kept_and_damaged_ones_are_not_believed)
+{
+    static const struct {
+        const char *text;
+        uint64_t want; // 0: damaged
+    } rows[] = { { "123456789012\n", 123456789012 },
+                 { "1\n", 1 },
+                 { "18446744073709551615\n", UINT64_MAX },
+                 { "", 0 },
+                 { "\n", 0 },
+                 { "12", 0 },
+                 { "12\n\n", 0 },
+                 { "012\n", 0 },
+                 { "-12\n", 0 },
+                 { "1e9\n", 0 },
+                 { "18446744073709551616\n", 0 },
+                 { "123456789012345678901234567890123456789012345678901234567890123456789\n", 0 } };
+    static const char dir[] = "gpu-cache.tmp/notes";
+    struct bed bed;
+    char path[300];
+    uint64_t value = 7;
+    if (!bed_open(t, &bed, &(struct gpu_device_options){ .pipeline_cache_dir = dir }))
+        return;
+    cache_path(path, sizeof path, dir, gpu_device_snapshot(bed.device), "speed");
+    remove(path);
+    CHECK(!gpu_device_recall(bed.device, "speed", &value));
+    gpu_device_note(bed.device, "speed", 42);
+    CHECK(gpu_device_recall(bed.device, "speed", &value));
+    CHECK_UINT(value, 42);
+    CHECK(!gpu_device_recall(bed.device, "height", &value));
+    for (size_t i = 0; i < COUNT(rows); ++i) {
+        FILE *file = fopen(path, "wb");
+        REQUIRE(file && fwrite(rows[i].text, 1, strlen(rows[i].text), file) == strlen(rows[i].text));
+        fclose(file);
+        t->row = rows[i].text;
+        value = 7;
+        CHECK_UINT(gpu_device_recall(bed.device, "speed", &value), rows[i].want > 0);
+        CHECK_UINT(value, rows[i].want > 0 ? rows[i].want : 7);
+    }
+    t->row = NULL;
+    remove(path);
+    bed_close(t, &bed);
+
+    if (!bed_open(t, &bed, &(struct gpu_device_options){ .pipeline_cache_dir = "" }))
+        return;
+    gpu_device_note(bed.device, "speed", 42);
+    CHECK(!gpu_device_recall(bed.device, "speed", &value));
+    bed_close(t, &bed);
 }

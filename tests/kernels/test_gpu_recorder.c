@@ -349,6 +349,37 @@ TEST(a_lost_device_stays_lost_and_closes_quietly)
     bed_close(t, &bed);
 }
 
+TEST(a_recorder_can_be_timed_on_its_own_and_slices_do_not_count_bytes_twice)
+{
+    struct bed bed;
+    struct gpu_recorder *timed = NULL;
+    struct gpu_label_time times[4];
+    if (!bed_open(t, &bed, NULL))
+        return;
+    CHECK_UINT(gpu_recorder_report(bed.recorder, times, COUNT(times)), 0);
+    REQUIRE_OK(gpu_recorder_create(&timed, bed.device, &bed.err), bed.err);
+    const bool has_clock =
+        gpu_device_snapshot(bed.device)->queue_families[gpu_device_plan(bed.device)->queue_family].timestamp_bits > 0;
+    const enum karat_status status = gpu_recorder_start_timing(timed, &bed.err);
+    CHECK_UINT(status, has_clock ? KARAT_OK : KARAT_ERR_UNSUPPORTED);
+    struct gpu_recorder *plain = bed.recorder;
+    bed.recorder = timed;
+    // So much work that it is cut, of which a slice has no bytes of its own.
+    bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, 1, UINT64_C(1) << 40, 1, 1, BED_FLOATS / 64);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.y, 0, BED_FLOATS, 2.0f), 0);
+    if (has_clock) {
+        CHECK_UINT(gpu_recorder_report(timed, times, COUNT(times)), 1);
+        CHECK(times[0].n > 1);
+        CHECK_UINT(times[0].bytes, 2ull * BED_BYTES);
+    }
+    bed.recorder = plain;
+    gpu_recorder_destroy(timed);
+    bed_close(t, &bed);
+    if (!has_clock)
+        SKIP("the device has no timestamps");
+}
+
 TEST(device_time_is_summed_by_label)
 {
     struct bed bed;
@@ -367,10 +398,14 @@ TEST(device_time_is_summed_by_label)
     struct gpu_label_time times[4];
     CHECK_UINT(gpu_recorder_report(bed.recorder, times, COUNT(times)), 2);
     CHECK_TEXT(times[0].label, "scale");
+    CHECK_TEXT(times[0].kernel, "test_scale");
     CHECK_UINT(times[0].n, 3000);
+    CHECK_UINT(times[0].bytes, 3000ull * 2 * BED_BYTES); // what the views hold, for want of a better number
     CHECK(times[0].ns > times[1].ns);
     CHECK_TEXT(times[1].label, "fill");
+    CHECK_TEXT(times[1].kernel, "");
     CHECK_UINT(times[1].n, 1);
+    CHECK_UINT(times[1].bytes, 4);
     CHECK(bed_counters(&bed).longest_submit_ns > 0);
     gpu_recorder_reset(bed.recorder);
     CHECK_UINT(gpu_recorder_report(bed.recorder, times, COUNT(times)), 0);
