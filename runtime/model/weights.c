@@ -58,6 +58,10 @@ static const struct slot slots[] = {
 #define ITEMS_PER_LAYER (COUNT(slots) + 2) // the two halves of the experts' first matrix have no row of their own
 #define ITEMS_GLOBAL 3
 
+#define GATE_EXPERTS "ffn_gate_exps.weight"
+#define UP_EXPERTS "ffn_up_exps.weight"
+#define HEAD "output.weight"
+
 // What binding needs to know, so that its steps have short argument lists.
 struct binder {
     struct gemma_weights *weights;
@@ -165,6 +169,7 @@ static enum karat_status bind_slot(const struct binder *b, const struct slot *sl
         item.vector = (struct op_vector *)(void *)place;
     else
         item.weight = (struct op_weight *)(void *)place;
+    item.label = slot->suffix;
     // The router's norm is followed by a factor 1 / sqrt(n_embd), folded into its scale here.
     if (slot->offset == AT(router_scale))
         item.vector_scale = (float)(1.0 / sqrt((double)b->shape->n_embd));
@@ -184,19 +189,22 @@ static enum karat_status bind_expert_gate_up(const struct binder *b, uint32_t in
     char fused[96], part[96];
 
     snprintf(fused, sizeof fused, "blk.%" PRIu32 ".ffn_gate_up_exps.weight", index);
-    snprintf(part, sizeof part, "blk.%" PRIu32 ".ffn_gate_exps.weight", index);
+    snprintf(part, sizeof part, "blk.%" PRIu32 "." GATE_EXPERTS, index);
     if (model_file_find(b->file, fused) || !model_file_find(b->file, part)) {
         TRY(find_tensor(&gate, b, fused, fused_dims, 3));
-        add_item(b, (struct op_store_item){ .tensor = gate, .n_rows = n_ff, .weight = &layer->expert_gate });
         add_item(b, (struct op_store_item){
-                        .tensor = gate, .first_row = n_ff, .n_rows = n_ff, .weight = &layer->expert_up });
+                        .tensor = gate, .n_rows = n_ff, .weight = &layer->expert_gate, .label = GATE_EXPERTS });
+        add_item(
+            b,
+            (struct op_store_item){
+                .tensor = gate, .first_row = n_ff, .n_rows = n_ff, .weight = &layer->expert_up, .label = UP_EXPERTS });
         goto cleanup;
     }
     TRY(find_tensor(&gate, b, part, part_dims, 3));
-    snprintf(part, sizeof part, "blk.%" PRIu32 ".ffn_up_exps.weight", index);
+    snprintf(part, sizeof part, "blk.%" PRIu32 "." UP_EXPERTS, index);
     TRY(find_tensor(&up, b, part, part_dims, 3));
-    add_item(b, (struct op_store_item){ .tensor = gate, .weight = &layer->expert_gate });
-    add_item(b, (struct op_store_item){ .tensor = up, .weight = &layer->expert_up });
+    add_item(b, (struct op_store_item){ .tensor = gate, .weight = &layer->expert_gate, .label = GATE_EXPERTS });
+    add_item(b, (struct op_store_item){ .tensor = up, .weight = &layer->expert_up, .label = UP_EXPERTS });
 cleanup:
     return status;
 }
@@ -222,10 +230,10 @@ static enum karat_status bind_ends(const struct binder *b)
     add_item(b, (struct op_store_item){ .tensor = tensor, .weight = &b->weights->embedding });
     TRY(find_tensor(&tensor, b, "output_norm.weight", table_dims, 1));
     add_item(b, (struct op_store_item){ .tensor = tensor, .vector = &b->weights->out_norm });
-    b->weights->untied = model_file_find(b->file, "output.weight") != NULL;
+    b->weights->untied = model_file_find(b->file, HEAD) != NULL;
     if (b->weights->untied) {
-        TRY(find_tensor(&tensor, b, "output.weight", table_dims, 2));
-        add_item(b, (struct op_store_item){ .tensor = tensor, .weight = &b->weights->head });
+        TRY(find_tensor(&tensor, b, HEAD, table_dims, 2));
+        add_item(b, (struct op_store_item){ .tensor = tensor, .weight = &b->weights->head, .label = HEAD });
     }
 cleanup:
     return status;
@@ -322,6 +330,7 @@ enum karat_status gemma_weights_load(struct gemma_weights *weights, const struct
     TRY(op_store_load(weights->store, file, on_progress, user, err));
     if (!weights->untied)
         weights->head = weights->embedding;
+    weights->head.label = HEAD;
 cleanup:
     return status;
 }

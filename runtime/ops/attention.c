@@ -119,43 +119,49 @@ static void record_window(const struct pass *p, struct gpu_view y, struct gpu_vi
     uint64_t n_keys = p->shape->last_position + 1;
     if (p->shape->window > 0 && n_keys > p->shape->window)
         n_keys = p->shape->window;
-    gpu_record_dispatch(p->rec,
-                        &(struct gpu_dispatch){
-                            .desc = &kernels[KERNEL_ATTENTION],
-                            .spec =
-                                (const uint32_t[ATTENTION_N_SPEC]){
-                                    [ATTENTION_WG_SIZE] = p->tiling.wg_size,
-                                    [ATTENTION_HEAD_SIZE] = cache->head_size,
-                                    [ATTENTION_ROWS] = p->tiling.rows,
-                                    [ATTENTION_LANES] = p->tiling.lanes,
-                                    [ATTENTION_KEYS_EACH] = p->tiling.keys_each,
-                                    [ATTENTION_CACHE_F32] = cache->type == OP_CACHE_F32,
-                                    [ATTENTION_SPLIT] = p->n_parts > 1,
-                                    [ATTENTION_WINDOWED] = window->n_slots < cache->n_slots,
-                                },
-                            .buffers = { [ATTENTION_Q] = q,
-                                         [ATTENTION_KEYS] = window->keys,
-                                         [ATTENTION_VALUES] = window->values,
-                                         [ATTENTION_STEP] = rows_view(p->step, 0, OP_STEP_BYTES),
-                                         [ATTENTION_OUT] = y,
-                                         [ATTENTION_PARTS] = p->parts,
-                                         [ATTENTION_PARTS_IN] = p->parts,
-                                         [ATTENTION_COUNTERS] = p->counters },
-                            .params = &(struct attention_params){ .n_tokens = p->n_tokens,
-                                                                  .n_heads = p->shape->n_heads,
-                                                                  .n_kv_heads = cache->n_kv_heads,
-                                                                  .window = p->shape->window,
-                                                                  .n_slots = cache->n_slots,
-                                                                  .first_slot = window->first_slot,
-                                                                  .window_slots = window->n_slots,
-                                                                  .n_splits = p->tiling.n_splits,
-                                                                  .first_part = first_part,
-                                                                  .n_parts = p->n_parts,
-                                                                  .first_token = p->first_token },
-                            .grid = { rows_div_up(n_rows, p->tiling.rows), cache->n_kv_heads, p->tiling.n_splits },
-                            .work = 2 * n_keys * p->n_tokens * p->shape->n_heads * cache->head_size,
-                            .label = p->shape->window > 0 ? "attention.window" : "attention.full",
-                        });
+    // Every token sees its own window; what they see together is read once.
+    uint64_t n_seen = p->shape->last_position + 1;
+    if (p->shape->window > 0 && n_seen > p->shape->window + p->n_tokens - 1)
+        n_seen = p->shape->window + p->n_tokens - 1;
+    gpu_record_dispatch(
+        p->rec, &(struct gpu_dispatch){
+                    .desc = &kernels[KERNEL_ATTENTION],
+                    .spec =
+                        (const uint32_t[ATTENTION_N_SPEC]){
+                            [ATTENTION_WG_SIZE] = p->tiling.wg_size,
+                            [ATTENTION_HEAD_SIZE] = cache->head_size,
+                            [ATTENTION_ROWS] = p->tiling.rows,
+                            [ATTENTION_LANES] = p->tiling.lanes,
+                            [ATTENTION_KEYS_EACH] = p->tiling.keys_each,
+                            [ATTENTION_CACHE_F32] = cache->type == OP_CACHE_F32,
+                            [ATTENTION_SPLIT] = p->n_parts > 1,
+                            [ATTENTION_WINDOWED] = window->n_slots < cache->n_slots,
+                        },
+                    .buffers = { [ATTENTION_Q] = q,
+                                 [ATTENTION_KEYS] = window->keys,
+                                 [ATTENTION_VALUES] = window->values,
+                                 [ATTENTION_STEP] = rows_view(p->step, 0, OP_STEP_BYTES),
+                                 [ATTENTION_OUT] = y,
+                                 [ATTENTION_PARTS] = p->parts,
+                                 [ATTENTION_PARTS_IN] = p->parts,
+                                 [ATTENTION_COUNTERS] = p->counters },
+                    .params = &(struct attention_params){ .n_tokens = p->n_tokens,
+                                                          .n_heads = p->shape->n_heads,
+                                                          .n_kv_heads = cache->n_kv_heads,
+                                                          .window = p->shape->window,
+                                                          .n_slots = cache->n_slots,
+                                                          .first_slot = window->first_slot,
+                                                          .window_slots = window->n_slots,
+                                                          .n_splits = p->tiling.n_splits,
+                                                          .first_part = first_part,
+                                                          .n_parts = p->n_parts,
+                                                          .first_token = p->first_token },
+                    .grid = { rows_div_up(n_rows, p->tiling.rows), cache->n_kv_heads, p->tiling.n_splits },
+                    .work = 2 * n_keys * p->n_tokens * p->shape->n_heads * cache->head_size,
+                    .bytes = op_cache_bytes(cache) / cache->n_slots * n_seen * window->n_slots / cache->n_slots +
+                             q.size_bytes + y.size_bytes,
+                    .label = p->shape->window > 0 ? "attention.window" : "attention.full",
+                });
 }
 
 void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,

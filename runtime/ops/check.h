@@ -78,7 +78,7 @@ struct check_rows {
     double scale;     // of the input; 0: 1
     uint32_t n_norms; // of add_norm
 };
-check_fn check_rms_norm, check_add_norm, check_gelu_mul, check_softcap;
+check_fn check_rms_norm, check_add_norm, check_gelu_mul, check_softcap, check_copy;
 
 struct check_heads {
     uint32_t n_tokens, n_heads, head_size, n_pairs, first_position;

@@ -107,6 +107,22 @@ void check_softcap(struct check *c, const void *shape)
     check_compare(c, check_read(c, y), want, n);
 }
 
+// Bytes are bytes: the twin is the input itself.
+void check_copy(struct check *c, const void *shape)
+{
+    const struct check_rows *s = shape;
+    const size_t n = (size_t)s->n_rows * s->n_cols;
+    const float *x = check_random(c, n, scale_of(s));
+    if (!x)
+        return;
+    const struct gpu_view in = check_input(c, x, n * sizeof *x), y = check_output(c, n * sizeof *x);
+    if (c->status != KARAT_OK)
+        return;
+    op_copy(c->rec, y, in);
+    check_submit(c);
+    check_same(c, check_read(c, y), x, n * sizeof *x);
+}
+
 void check_top_k(struct check *c, const void *shape)
 {
     const struct check_top_k *s = shape;

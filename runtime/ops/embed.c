@@ -26,6 +26,7 @@ void op_embed(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view ids, 
                                      .params = &params,
                                      .grid = { rows_div_up(n_octets, EMBED_LANES), n_tokens, 1 },
                                      .work = (uint64_t)n_tokens * table->n_cols,
+                                     .bytes = (uint64_t)n_tokens * (table->row_bytes + 4ull * table->n_cols),
                                      .label = "embed",
                                  });
     }

@@ -7,6 +7,7 @@
 #include "ops/ops.h"
 #include "shared/add_norm.h"
 #include "shared/attention.h"
+#include "shared/copy.h"
 #include "shared/embed.h"
 #include "shared/gelu_mul.h"
 #include "shared/heads.h"
@@ -75,6 +76,7 @@ const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
     STEP(JOIN, join, join_params),
     SINGLE(SOFTCAP, softcap, false),
     SINGLE(TOP_K, top_k, false),
+    SINGLE(COPY, copy, false),
 };
 // clang-format on
 
@@ -104,5 +106,5 @@ void op_kernel_list(const struct gpu_device *device, bool (*write)(void *user, c
     (void)(kernel_list_linear(plan, write_row, &listing) && kernel_list_tails(plan, write_row, &listing) &&
            kernel_list_norm(plan, write_row, &listing) && kernel_list_rope(plan, write_row, &listing) &&
            kernel_list_attention(plan, write_row, &listing) && kernel_list_moe(plan, write_row, &listing) &&
-           kernel_list_scores(plan, write_row, &listing));
+           kernel_list_scores(plan, write_row, &listing) && kernel_list_probe(plan, write_row, &listing));
 }

@@ -32,6 +32,7 @@ enum kernel {
     KERNEL_JOIN,
     KERNEL_SOFTCAP,
     KERNEL_TOP_K,
+    KERNEL_COPY,
     KERNEL_COUNT
 };
 
@@ -55,5 +56,6 @@ bool kernel_list_rope(const struct gpu_plan *plan, kernel_visit_fn *visit, void 
 bool kernel_list_attention(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
 bool kernel_list_moe(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
 bool kernel_list_scores(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
+bool kernel_list_probe(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
 
 #endif

@@ -24,6 +24,17 @@ struct mat_vec_params linear_params(const struct op_weight *w, const struct op_s
     };
 }
 
+uint64_t linear_bytes(const struct op_weight *w, uint64_t n_rows, uint64_t n_x, uint64_t n_y)
+{
+    return n_rows * w->row_bytes + sizeof(float) * (n_x * w->n_cols + n_y * n_rows);
+}
+
+uint64_t linear_experts_bytes(const struct op_weight *w, uint64_t n_rows, uint64_t n_pairs, uint64_t n_x, uint64_t n_y)
+{
+    const uint64_t n_planes = n_pairs < w->n_planes ? n_pairs : w->n_planes;
+    return n_planes * n_rows * w->row_bytes + sizeof(float) * (n_x * w->n_cols + n_y * n_rows);
+}
+
 // Rows [first, first + n) of x and y against all segments of the weight.
 static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
                           const struct linear_choice *choice, const struct op_linear_shape *shape)
@@ -43,7 +54,8 @@ static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gp
                                      .grid = { rows_div_up(segment->n_rows, choice->rows_per_group),
                                                rows_div_up(params.n_tokens, choice->cols_per_group), 1 },
                                      .work = (uint64_t)segment->n_rows * w->n_cols * params.n_tokens,
-                                     .label = "linear",
+                                     .bytes = linear_bytes(w, segment->n_rows, params.n_tokens, params.n_tokens),
+                                     .label = w->label ? w->label : "linear",
                                  });
     }
 }
@@ -102,7 +114,8 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
                  .params = &params,
                  .grid = { rows_div_up(params.n_rows, choice.rows_per_group), direct ? n_pairs : n_tiles, 1 },
                  .work = (uint64_t)params.n_rows * w->n_cols * n_pairs,
-                 .label = "linear_experts",
+                 .bytes = linear_experts_bytes(w, params.n_rows, n_pairs, n_pairs / params.x_divisor, n_pairs),
+                 .label = w->label ? w->label : "linear_experts",
              });
 }
 
@@ -143,7 +156,8 @@ void linear_record_gated(struct gpu_recorder *rec, const struct gpu_plan *plan, 
                  .params = &params,
                  .grid = { rows_div_up(n_ff, choice.rows_per_group), rows_div_up(n_tokens, choice.cols_per_group), 1 },
                  .work = 2ull * n_ff * gate->n_cols * n_tokens,
-                 .label = "linear",
+                 .bytes = linear_bytes(gate, n_ff, n_tokens, n_tokens) + linear_bytes(up, n_ff, 0, 0),
+                 .label = gate->label ? gate->label : "linear",
              });
 }
 
@@ -183,7 +197,9 @@ void linear_record_experts_gated(struct gpu_recorder *rec, const struct gpu_plan
                                  .params = &params,
                                  .grid = { rows_div_up(n_ff, choice.rows_per_group), n_pairs, 1 },
                                  .work = 2ull * n_ff * gate->n_cols * n_pairs,
-                                 .label = "linear_experts",
+                                 .bytes = linear_experts_bytes(gate, n_ff, n_pairs, n_tokens, n_pairs) +
+                                          linear_experts_bytes(up, n_ff, n_pairs, 0, 0),
+                                 .label = gate->label ? gate->label : "linear_experts",
                              });
 }
 

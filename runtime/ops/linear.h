@@ -7,6 +7,12 @@
 #include "shared/mat_vec.h"
 
 // Format and place of a weight's rows; `segment` NULL for experts, which have planes instead.
+// Bytes of n_rows rows of a weight, of n_x rows of x, and of what n_y rows of y get from them.
+uint64_t linear_bytes(const struct op_weight *w, uint64_t n_rows, uint64_t n_x, uint64_t n_y);
+// The same for pairs of token and expert. How many experts a prompt needs is known on the device alone: at most one per
+// pair.
+uint64_t linear_experts_bytes(const struct op_weight *w, uint64_t n_rows, uint64_t n_pairs, uint64_t n_x, uint64_t n_y);
+
 struct mat_vec_params linear_params(const struct op_weight *w, const struct op_segment *segment);
 
 // op_linear() with the kernels that a device with this plan gets.

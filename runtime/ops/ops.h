@@ -26,6 +26,7 @@ struct op_segment {
 // n_planes is 1 for ordinary matrices and the number of experts for stacked ones. Larger than one allocation: several
 // segments; a plane of a stacked matrix never straddles two.
 struct op_weight {
+    const char *label; // static text for reports; NULL: what the op is called
     enum qtype type;
     uint32_t n_cols, n_rows, n_planes;
     uint32_t row_bytes; // on the device, a multiple of 16
@@ -47,6 +48,7 @@ struct op_store_item {
     uint32_t first_row, n_rows; // n_rows 0: all
     struct op_weight *weight;
     struct op_vector *vector;
+    const char *label;  // of a weight
     float vector_scale; // multiplies a vector's values on the way; 0 means 1
 };
 
@@ -270,6 +272,16 @@ void op_softcap(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, 
 void op_top_k(struct gpu_recorder *rec, struct gpu_view ids, struct gpu_view values, struct gpu_view x,
               struct gpu_view scratch, uint32_t n_rows, uint32_t n_cols, uint32_t k);
 uint64_t op_top_k_scratch_bytes(uint32_t n_rows, uint32_t n_cols, uint32_t k);
+
+// ------------------------------------------------------------------------------------------------ probe
+
+// y = x by a kernel; views of equal size, a multiple of 16 bytes.
+void op_copy(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x);
+
+// Bytes per second, read and written both counted, that op_copy() moves between two device buffers larger than the
+// caches: what this device's memory gives to kernels. Takes some 0.1 s, and up to 512 MiB of device memory for as long.
+// Errors  KARAT_ERR_DEVICE_MEMORY  there is no room for the buffers
+enum karat_status op_probe_bandwidth(double *bytes_per_second, struct gpu_device *device, struct karat_error *err);
 
 // ------------------------------------------------------------------------------------------------ self-test
 

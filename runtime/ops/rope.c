@@ -119,12 +119,15 @@ static void record_heads(struct gpu_recorder *rec, struct gpu_view x, const stru
     const uint32_t n_items = n_tokens * heads->n_heads, per_group = rows_per_group(plan, n_items, 8);
     uint32_t spec[1 + HEADS_N_SPEC] = { rows_group_size(plan, heads->head_size / 8) };
     struct heads_alone_params params = { .n_items = n_items, .per_group = per_group };
+    const uint64_t in_bytes = (uint64_t)n_items * heads->head_size * sizeof(float);
+    const uint64_t n_out = heads->to == OP_HEADS_KEYS_AND_VALUES ? 2 : 1;
     struct gpu_dispatch dispatch = {
         .desc = &kernels[KERNEL_HEADS],
         .spec = spec,
         .params = &params,
         .grid = { rows_div_up(n_items, per_group), 1, 1 },
         .work = (uint64_t)n_items * heads->head_size * 6,
+        .bytes = in_bytes + n_out * (window ? n_tokens * slot_bytes(heads->cache) : in_bytes),
         .label = "heads",
     };
     step_heads(dispatch.buffers, spec + 1, &params.step, x, heads, window, n_tokens);

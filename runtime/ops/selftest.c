@@ -115,6 +115,7 @@ static const struct selftest_case cases[] = {
     { "softcap: the vocabulary", check_softcap, ROWS(1, 262144, .scale = 40), false },
     { "top_k: argmax of the vocabulary", check_top_k, TOP_K(1, 262144, 1), false },
     { "top_k: 64 of the vocabulary", check_top_k, TOP_K(1, 262144, 64), true },
+    { "copy: 16 MiB", check_copy, ROWS(1024, 4096), true },
     { "top_k: ties", check_top_k, TOP_K(2, 5000, 40, .ties = true), false },
 };
 // clang-format on

@@ -244,6 +244,7 @@ static enum karat_status describe_weight(struct op_store *store, const struct st
                                            .n_rows = (uint32_t)run->n_rows };
     }
     *item->weight = (struct op_weight){
+        .label = item->label,
         .type = item->tensor->type,
         .n_cols = (uint32_t)place->n_cols,
         .n_rows = (uint32_t)place->n_rows,

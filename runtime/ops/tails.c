@@ -62,7 +62,8 @@ static bool start(struct tailed *t, const struct gpu_plan *plan, enum kernel ker
                      [MAT_VEC_COUNTERS] = counters },
         .grid = { n_groups, n_columns, 1 },
         .work = (uint64_t)w->n_rows * w->n_cols * n_tokens,
-        .label = "linear",
+        .bytes = linear_bytes(w, w->n_rows, n_tokens, n_tokens),
+        .label = w->label ? w->label : "linear",
     };
     return true;
 }
@@ -160,7 +161,8 @@ void tails_join(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gp
         .params = &params,
         .grid = { n_groups, n_tokens, 1 },
         .work = (uint64_t)w->n_rows * w->n_cols * n_pairs,
-        .label = "linear_experts",
+        .bytes = linear_experts_bytes(w, w->n_rows, n_pairs, n_pairs, n_tokens),
+        .label = w->label ? w->label : "linear_experts",
     };
     step_join(dispatch.buffers + MAT_VEC_JOIN_STEP, choice.spec + MAT_VEC_JOIN_STEP_SPEC, &params.step, m, join, 0,
               n_tokens);

@@ -308,7 +308,8 @@ int main(int argc, char **argv)
     const struct gpu_plan *plan = &device.plan;
     (void)(kernel_list_linear(plan, compile, &device) && kernel_list_norm(plan, compile, &device) &&
            kernel_list_rope(plan, compile, &device) && kernel_list_attention(plan, compile, &device) &&
-           kernel_list_moe(plan, compile, &device) && kernel_list_scores(plan, compile, &device));
+           kernel_list_moe(plan, compile, &device) && kernel_list_scores(plan, compile, &device) &&
+           kernel_list_probe(plan, compile, &device));
     vkDestroyDevice(device.handle, NULL);
     vkDestroyInstance(instance, NULL);
     return device.n_failed > 0;
