@@ -28,6 +28,7 @@ struct karat_model {
     struct gemma_shape shape;
     struct gemma_weights weights;
     bool has_weights;
+    uint64_t weights_ns; // what loading them took
 };
 
 // One timeline.

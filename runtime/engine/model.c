@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "engine/demo.h"
 #include "engine/engine.h"
 
@@ -211,6 +212,7 @@ static enum karat_status collect_facts(struct karat_model *model, struct karat_e
         .weights = main_format(model->file),
         .n_parameters = count_parameters(model->file),
         .weight_bytes = model->has_weights ? gemma_weights_bytes(&model->weights) : 0,
+        .weights_ns = model->weights_ns,
         .n_vocab = tokenizer_n_tokens(model->tokenizer),
         .n_layers = shape->n_layers,
         .n_embd = shape->n_embd,
@@ -285,8 +287,10 @@ static enum karat_status open_weights(struct karat_model *model, const struct ka
     model->has_weights = true;
     TRY(gpu_device_create(&model->device, &device, err));
     TRY(check_room(model, err));
+    const uint64_t start_ns = clock_ns();
     TRY(gemma_weights_load(&model->weights, &model->shape, model->file, model->device, options->on_progress,
                            options->user, err));
+    model->weights_ns = clock_ns() - start_ns;
 cleanup:
     return status;
 }

@@ -97,6 +97,8 @@ enum karat_status karat_session_open(struct karat_session **out, struct karat_mo
     if (!session->ids)
         TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for %" PRIu32 " token ids", plan.n_context));
     TRY(gpu_recorder_create(&session->recorder, model->device, err));
+    if (options->timing)
+        TRY(gpu_recorder_start_timing(session->recorder, err));
     gpu_recorder_set_cancel(session->recorder, &session->cancel);
     TRY(gemma_state_create(&session->state, &model->shape, &plan, model->device, err));
     TRY(sampler_create(&session->sampler, model->shape.n_vocab, err));
@@ -306,6 +308,7 @@ void karat_session_timings(const struct karat_session *session, struct karat_tim
     out->n_dispatches = counters.n_dispatches;
     out->n_barriers = counters.n_barriers;
     out->n_submits = counters.n_submits;
+    out->longest_submit_ns = counters.longest_submit_ns;
 }
 
 void karat_session_timings_reset(struct karat_session *session)

@@ -138,6 +138,7 @@ struct karat_model_facts {
     const char *weights; // main weight format, such as "Q4_K"
     uint64_t n_parameters;
     uint64_t weight_bytes; // on the device
+    uint64_t weights_ns;   // karat_model_open() took for reading, repacking and uploading them
     uint32_t n_vocab, n_layers, n_embd, n_experts, n_experts_used;
     uint32_t n_context_max; // tokens the model was made for
     uint32_t token_bos, token_end_of_turn;
@@ -146,6 +147,16 @@ struct karat_model_facts {
     uint32_t top_k;
 };
 KARAT_API void karat_model_describe(const struct karat_model *model, struct karat_model_facts *out);
+
+// What the device's memory gives to a kernel that copies more than the caches hold, in bytes per second, read and
+// written both counted: the yardstick for karat_timings.decode_bytes. It is kept beside the compiled kernels.
+enum karat_bandwidth {
+    KARAT_BANDWIDTH_KNOWN,    // what was kept for this device and driver; 0 if nothing was
+    KARAT_BANDWIDTH_MEASURED, // the same, measured now if nothing was kept: once some 0.1 s and up to 512 MiB
+    KARAT_BANDWIDTH_AGAIN,    // measured now in any case
+};
+KARAT_API enum karat_status karat_model_bandwidth(struct karat_model *model, enum karat_bandwidth how,
+                                                  double *bytes_per_second, struct karat_error *err);
 
 // What a file holds and how it would be placed on this machine, without loading weights, as a JSON object.
 KARAT_API enum karat_status karat_file_info(char **json_out, const char *path,
@@ -160,10 +171,12 @@ struct karat_session_options {
     uint32_t n_context;          // most tokens the session can hold; 0: 8192 or the model's own limit if smaller
     uint32_t n_batch;            // tokens per prefill step, 1..2048; 0: what suits the device and its memory
     enum karat_cache_type cache; // how keys and values are kept
+    bool timing;                 // measure what every phase takes on the device (karat_session_phases()); costs speed
 };
 
 // Allocates caches and scratch for one timeline. After this the token loop allocates nothing.
 // Errors   KARAT_ERR_DEVICE_MEMORY says how much was wanted, how much there was, and what to change
+//          KARAT_ERR_UNSUPPORTED     timing is wanted and the device has no clock for it
 KARAT_API enum karat_status karat_session_open(struct karat_session **out, struct karat_model *model,
                                                const struct karat_session_options *options, struct karat_error *err);
 KARAT_API void karat_session_close(struct karat_session *session);
@@ -203,9 +216,24 @@ struct karat_timings {
     uint64_t decode_tokens, decode_ns;   // tokens evaluated one at a time
     uint64_t decode_bytes;               // weights and cache read by the decoded tokens
     uint64_t n_dispatches, n_barriers, n_submits;
+    uint64_t longest_submit_ns; // what the device took for the longest of the submissions
 };
 KARAT_API void karat_session_timings(const struct karat_session *session, struct karat_timings *out);
 KARAT_API void karat_session_timings_reset(struct karat_session *session);
+
+// One kind of work on the device: one weight matrix of every layer, or one operation.
+struct karat_phase {
+    char name[48];      // what it works for, such as "attn_q", "ffn_down_exps", "attention.full", "head_norm"
+    const char *kernel; // what runs, such as "mat_vec.Q4_K"; "" for plain copies; lives as long as the model
+    uint64_t n;         // dispatches
+    uint64_t ns;        // of the device's time; the sum over all phases is that of the steps
+    uint64_t bytes;     // weights, cache and activations it must read and write, each counted once per dispatch
+};
+
+// The phases since the last karat_session_timings_reset(), longest first, into out[0..capacity). Returns how many there
+// are, which may be more; 0 for a session without `timing`. Expert weights count as if a prompt of many tokens needed
+// as many experts as it can.
+KARAT_API size_t karat_session_phases(struct karat_session *session, struct karat_phase *out, size_t capacity);
 
 // ---------------------------------------------------------------------------------------------------- generation
 
