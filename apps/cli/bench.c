@@ -1,223 +1,280 @@
-// cli/bench.c -- karat bench: prefill and decode speed.
+// cli/bench.c -- karat bench: how fast prefill and decode are, where the time goes, how long a start takes.
 //
 // For each depth the context is filled with that many random tokens; then prompts of the given lengths are evaluated
-// (prefill), and tokens one at a time (decode). One warm-up round, then the median of three. Times are wall-clock and
-// include everything a caller waits for.
+// (prefill), and tokens one at a time (decode). One warm-up round, then the median of three. Only then, in a session of
+// its own because timestamps cost time, every row runs once more to see what its phases take on the device. At the end
+// the model is opened anew, once without any compiled kernels and once with those of before.
 #include <stdlib.h>
-#include <string.h>
 
+#include "cli/bench_report.h"
 #include "cli/cli.h"
 #include "common/platform.h"
-#include "common/terminal.h"
 
-enum { ROUNDS = 3, DECODE_WARM_UP = 2 };
+enum { PHASE_TOKENS_MAX = 32, PHASES_MAX = 512, START_TOKENS = 16 };
 
 struct bench {
     const struct cli_options *options;
-    struct karat_session *session;
-    struct karat_model_facts facts;
-    uint32_t *ids; // room for the longest run
-    uint64_t random;
-    struct text json;
-    size_t n_rows;
+    struct karat_model *model;
+    struct bench_report report;
+    uint32_t n_context;
 };
 
-struct measure {
-    const char *what;
-    uint32_t n, depth;
-    double seconds[ROUNDS]; // sorted
-    double bytes;           // read by the decoded tokens of one round, 0 if unknown
-};
-
-static uint32_t random_id(struct bench *bench)
+static void print(const struct bench *bench, struct text *text)
 {
-    bench->random = bench->random * 6364136223846793005u + 1442695040888963407u;
-    // The first ids are control tokens and bytes; skip them where the vocabulary is large enough.
-    const uint32_t first = bench->facts.n_vocab > 1000 ? 600 : 0;
-    return first + (uint32_t)((bench->random >> 33) % (bench->facts.n_vocab - first));
-}
-
-static void fill(struct bench *bench, uint32_t from, uint32_t to)
-{
-    for (uint32_t i = from; i < to; ++i)
-        bench->ids[i] = random_id(bench);
-}
-
-static enum karat_status sync_to(struct bench *bench, uint32_t n, struct karat_error *err)
-{
-    return karat_session_sync(bench->session, bench->ids, n, err);
-}
-
-// New tokens from the start, so that nothing of the round before is reused.
-static enum karat_status prefill_round(struct bench *bench, struct measure *m, double *seconds, struct karat_error *err)
-{
-    fill(bench, 0, m->depth + m->n);
-    enum karat_status status = m->depth ? sync_to(bench, m->depth, err) : KARAT_OK;
-    const uint64_t start = platform_clock_ns();
-    if (status == KARAT_OK)
-        status = sync_to(bench, m->depth + m->n, err);
-    *seconds = (double)(platform_clock_ns() - start) * 1e-9;
-    return status;
-}
-
-static enum karat_status decode_round(struct bench *bench, struct measure *m, double *seconds, struct karat_error *err)
-{
-    const uint32_t first = m->depth ? m->depth : 1;
-    fill(bench, 0, first + DECODE_WARM_UP + m->n);
-    enum karat_status status = sync_to(bench, first, err);
-    uint64_t start = 0;
-    struct karat_timings t;
-    for (uint32_t i = 0; i < DECODE_WARM_UP + m->n && status == KARAT_OK; ++i) {
-        if (i == DECODE_WARM_UP) {
-            karat_session_timings_reset(bench->session);
-            start = platform_clock_ns();
-        }
-        status = sync_to(bench, first + i + 1, err);
-    }
-    *seconds = (double)(platform_clock_ns() - start) * 1e-9;
-    karat_session_timings(bench->session, &t);
-    m->bytes = (double)t.decode_bytes;
-    return status;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-typedef enum karat_status round_fn(struct bench *bench, struct measure *m, double *seconds, struct karat_error *err);
-
-static enum karat_status measure(struct bench *bench, struct measure *m, round_fn *round, struct karat_error *err)
-{
-    double warm_up;
-    enum karat_status status = round(bench, m, &warm_up, err);
-    for (int i = 0; i < ROUNDS && status == KARAT_OK; ++i)
-        status = round(bench, m, &m->seconds[i], err);
-    qsort(m->seconds, ROUNDS, sizeof m->seconds[0], by_size);
-    return status;
-}
-
-static void report(struct bench *bench, const struct measure *m)
-{
-    const double median = m->seconds[ROUNDS / 2];
-    const double rate = (double)m->n / median, low = (double)m->n / m->seconds[ROUNDS - 1],
-                 high = (double)m->n / m->seconds[0], bandwidth = m->bytes / median;
-    if (bench->options->json) {
-        app_text_format(&bench->json,
-                        "%s\n  {\"test\": \"%s\", \"tokens\": %u, \"depth\": %u, \"tokens_per_second\": %.6g, ",
-                        bench->n_rows ? "," : "", m->what, m->n, m->depth, rate);
-        app_text_format(&bench->json, "\"slowest\": %.6g, \"fastest\": %.6g, \"bytes_per_second\": %.6g}", low, high,
-                        bandwidth);
-    } else {
-        struct text line = { 0 }, spread = { 0 };
-        cli_rate(rate, &line);
-        cli_rate(low, &spread);
-        app_text_add(&spread, " to ");
-        cli_rate(high, &spread);
-        printf("%-8s %7u %7u %10s  %-18s", m->what, m->n, m->depth, line.data, spread.data);
-        if (m->bytes > 0)
-            printf(" %7.2f", bandwidth * 1e-9);
-        putchar('\n');
-        fflush(stdout);
-        app_text_free(&line);
-        app_text_free(&spread);
-    }
-    bench->n_rows++;
-}
-
-static enum karat_status measure_all(struct bench *bench, const struct option_counts *prompts,
-                                     const struct option_counts *depths, uint32_t n_decode, struct karat_error *err)
-{
-    enum karat_status status = KARAT_OK;
-    for (size_t d = 0; d < depths->n && status == KARAT_OK; ++d) {
-        for (size_t p = 0; p < prompts->n && status == KARAT_OK; ++p) {
-            struct measure m = { .what = "prefill", .n = prompts->values[p], .depth = depths->values[d] };
-            status = measure(bench, &m, prefill_round, err);
-            if (status == KARAT_OK)
-                report(bench, &m);
-        }
-        struct measure m = { .what = "decode", .n = n_decode, .depth = depths->values[d] };
-        if (status == KARAT_OK)
-            status = measure(bench, &m, decode_round, err);
-        if (status == KARAT_OK)
-            report(bench, &m);
-    }
-    return status;
-}
-
-static uint32_t largest(const struct option_counts *counts)
-{
-    uint32_t most = 0;
-    for (size_t i = 0; i < counts->n; ++i)
-        most = counts->values[i] > most ? counts->values[i] : most;
-    return most;
-}
-
-static void print_head(const struct bench *bench)
-{
-    const struct karat_model_facts *f = &bench->facts;
     if (!bench->options->json)
-        printf("%s, %s, on %s\n\n%-8s %7s %7s %10s  %-18s %7s\n",
-               f->name && *f->name ? f->name : "a model without a name", f->weights, f->device, "test", "tokens",
-               "depth", "t/s", "slowest to fastest", "GB/s");
+        fputs(app_text_of(text), stdout);
+    fflush(stdout);
+    app_text_free(text);
 }
 
-static void print_json(const struct bench *bench)
+// ---------------------------------------------------------------------------------------------------- rows
+
+// What to measure: for every depth all prompts, then decode.
+static void plan_rows(struct bench *bench)
 {
-    struct text out = { 0 };
-    app_text_add(&out, "{\"version\": \"" KARAT_VERSION "\", \"model\": ");
-    app_text_json(&out, bench->facts.name, strlen(bench->facts.name));
-    app_text_add(&out, ", \"weights\": ");
-    app_text_json(&out, bench->facts.weights, strlen(bench->facts.weights));
-    app_text_add(&out, ", \"device\": ");
-    app_text_json(&out, bench->facts.device, strlen(bench->facts.device));
-    app_text_format(&out, ", \"rows\": [%s]}\n", app_text_of(&bench->json));
-    fputs(out.data, stdout);
-    app_text_free(&out);
+    const struct cli_options *o = bench->options;
+    const struct option_counts prompts = o->prompts.n ? o->prompts : (struct option_counts){ { 512 }, 1 };
+    const struct option_counts depths = o->depths.n ? o->depths : (struct option_counts){ { 0 }, 1 };
+    const uint32_t n_decode = o->n_predict.given ? (uint32_t)o->n_predict.count : 128;
+    struct bench_report *report = &bench->report;
+    report->rows = app_memory_new(depths.n * (prompts.n + 1), sizeof *report->rows);
+    for (size_t d = 0; d < depths.n; ++d) {
+        for (size_t p = 0; p < prompts.n; ++p)
+            report->rows[report->n_rows++] = (struct bench_row){ .n = prompts.values[p], .depth = depths.values[d] };
+        report->rows[report->n_rows++] =
+            (struct bench_row){ .is_decode = true, .n = n_decode, .depth = depths.values[d] };
+    }
+    for (size_t i = 0; i < report->n_rows; ++i) {
+        const struct bench_row *row = &report->rows[i];
+        const uint32_t needed =
+            row->is_decode ? bench_decode_capacity(row->n, row->depth) : bench_prefill_capacity(row->n, row->depth);
+        bench->n_context = needed > bench->n_context ? needed : bench->n_context;
+    }
+}
+
+static enum karat_status run_round(struct bench_bed *bed, const struct bench_row *row, uint32_t n,
+                                   struct bench_round *out, struct karat_error *err)
+{
+    return row->is_decode ? bench_decode(bed, n, row->depth, out, err) : bench_prefill(bed, n, row->depth, out, err);
+}
+
+static enum karat_status measure_row(struct bench_bed *bed, struct bench_row *row, struct karat_error *err)
+{
+    struct bench_round warm_up;
+    enum karat_status status = run_round(bed, row, row->n, &warm_up, err);
+    for (int i = 0; i < BENCH_ROUNDS && status == KARAT_OK; ++i)
+        status = run_round(bed, row, row->n, &row->rounds[i], err);
+    bench_row_sort(row);
+    return status;
+}
+
+// Opens a session for the rows; NULL where timing is wanted and the device cannot. *code is 1 after a failure.
+static struct karat_session *open_session(struct bench *bench, bool timing, int *code)
+{
+    struct karat_session *session = NULL;
+    struct karat_error err = { 0 };
+    const struct karat_session_options options =
+        cli_session_options(bench->options, bench->options->n_context.given ? 0 : bench->n_context, timing);
+    const enum karat_status status = karat_session_open(&session, bench->model, &options, &err);
+    if (status != KARAT_OK && !(timing && status == KARAT_ERR_UNSUPPORTED))
+        *code = cli_fail("%s", err.text);
+    else if (status != KARAT_OK && !bench->options->quiet)
+        fprintf(stderr, "no table of phases: %s\n", err.text);
+    cli_interrupt_watch(session);
+    return session;
+}
+
+static int say_why(enum karat_status status, const struct karat_error *err)
+{
+    if (status == KARAT_OK)
+        return 0;
+    return status == KARAT_ERR_CANCELLED ? cli_fail("stopped by Ctrl-C") : cli_fail("%s", err->text);
+}
+
+static void close_session(struct karat_session *session, struct bench_bed *bed)
+{
+    cli_interrupt_watch(NULL);
+    bench_bed_deinit(bed);
+    karat_session_close(session);
+}
+
+static int measure_rates(struct bench *bench)
+{
+    int code = 0;
+    struct karat_error err = { 0 };
+    enum karat_status status = KARAT_OK;
+    struct bench_bed bed = { 0 };
+    struct bench_report *report = &bench->report;
+    struct karat_session *session = open_session(bench, false, &code);
+    if (!session)
+        return code;
+    bench_bed_init(&bed, session, bench->model, bench->n_context);
+    for (size_t i = 0; i < report->n_rows && status == KARAT_OK; ++i) {
+        struct text line = { 0 };
+        status = measure_row(&bed, &report->rows[i], &err);
+        if (status == KARAT_OK)
+            bench_report_row(report, &report->rows[i], &line);
+        print(bench, &line);
+    }
+    close_session(session, &bed);
+    return say_why(status, &err);
+}
+
+// ---------------------------------------------------------------------------------------------------- phases
+
+// Phases of prompts hardly depend on what is in front of them: one depth shows them.
+static bool wants_phases(const struct bench *bench, const struct bench_row *row)
+{
+    return row->is_decode || row->depth == bench->report.rows[0].depth;
+}
+
+static int measure_phases(struct bench *bench)
+{
+    int code = 0;
+    struct karat_error err = { 0 };
+    enum karat_status status = KARAT_OK;
+    struct bench_bed bed = { 0 };
+    struct karat_session *session = open_session(bench, true, &code);
+    if (!session)
+        return code;
+    bench_bed_init(&bed, session, bench->model, bench->n_context);
+    for (size_t i = 0; i < bench->report.n_rows && status == KARAT_OK; ++i) {
+        struct bench_row *row = &bench->report.rows[i];
+        struct bench_round round;
+        struct text table = { 0 };
+        if (!wants_phases(bench, row))
+            continue;
+        row->n_phase_tokens = row->is_decode && row->n > PHASE_TOKENS_MAX ? PHASE_TOKENS_MAX : row->n;
+        status = run_round(&bed, row, row->n_phase_tokens, &round, &err);
+        row->phases = app_memory_new(PHASES_MAX, sizeof *row->phases);
+        row->n_phases = karat_session_phases(session, row->phases, PHASES_MAX);
+        row->n_phases = row->n_phases < PHASES_MAX ? row->n_phases : PHASES_MAX;
+        if (status == KARAT_OK)
+            bench_report_phases(&bench->report, row, &table);
+        print(bench, &table);
+    }
+    close_session(session, &bed);
+    return say_why(status, &err);
+}
+
+// ---------------------------------------------------------------------------------------------------- start
+
+// Drivers keep compiled kernels of their own. A start without any has to do without these, too.
+static void allow_driver_caches(bool allow)
+{
+    platform_environment("MESA_SHADER_CACHE_DISABLE", allow ? NULL : "true");
+    platform_environment("__GL_SHADER_DISK_CACHE", allow ? NULL : "0");
+}
+
+static int measure_start(struct bench *bench, const char *kernel_cache, struct bench_start *out)
+{
+    struct cli_options options = *bench->options;
+    struct karat_session *session = NULL;
+    struct karat_error err = { 0 };
+    struct bench_bed bed = { 0 };
+    struct bench_round round;
+    int code = 1;
+    options.kernel_cache = kernel_cache;
+    options.quiet = true;
+    const uint64_t start_ns = platform_clock_ns();
+    if (!cli_open_model(&bench->model, &options, false))
+        return 1;
+    out->open_s = (double)(platform_clock_ns() - start_ns) * 1e-9;
+    if (cli_open_session(&session, bench->model, &options, START_TOKENS)) {
+        bench_bed_init(&bed, session, bench->model, START_TOKENS);
+        cli_interrupt_watch(session);
+        code = say_why(bench_prefill(&bed, START_TOKENS, 0, &round, &err), &err);
+        out->first_token_s = (double)(platform_clock_ns() - start_ns) * 1e-9;
+    }
+    struct karat_model_facts facts;
+    karat_model_describe(bench->model, &facts);
+    out->weights_s = (double)facts.weights_ns * 1e-9;
+    out->measured = code == 0;
+    close_session(session, &bed);
+    karat_model_close(bench->model);
+    bench->model = NULL;
+    return code;
+}
+
+static int measure_starts(struct bench *bench)
+{
+    struct text table = { 0 }, folder = { 0 };
+    if (!platform_temporary_folder(&folder))
+        return cli_fail("no temporary folder can be made, which a start without compiled kernels needs");
+    bench->report.n_start_tokens = START_TOKENS;
+    allow_driver_caches(false);
+    int code = measure_start(bench, folder.data, &bench->report.cold);
+    allow_driver_caches(true);
+    platform_remove_folder(folder.data);
+    app_text_free(&folder);
+    if (code == 0)
+        code = measure_start(bench, NULL, &bench->report.warm);
+    bench_report_start(&bench->report, &table);
+    print(bench, &table);
+    return code;
+}
+
+// ---------------------------------------------------------------------------------------------------- the command
+
+static int measure(struct bench *bench)
+{
+    struct bench_report *report = &bench->report;
+    struct text text = { 0 };
+    struct karat_error err = { 0 };
+    int code;
+    cli_interrupt_forget();
+    if (!bench->options->rates &&
+        karat_model_bandwidth(bench->model, KARAT_BANDWIDTH_AGAIN, &report->copy_bytes_per_second, &err) != KARAT_OK)
+        return cli_fail("%s", err.text);
+    bench_report_head(report, &text);
+    print(bench, &text);
+    if ((code = measure_rates(bench)) != 0 || bench->options->rates)
+        return code;
+    bench_report_counters(report, &text);
+    bench_report_fit(report, &text);
+    print(bench, &text);
+    if ((code = measure_phases(bench)) != 0)
+        return code;
+    karat_model_close(bench->model); // saves the kernels for the start that finds them
+    bench->model = NULL;
+    return measure_starts(bench);
 }
 
 int cli_bench(const struct cli_options *options)
 {
-    struct bench bench = { .options = options, .random = 12345 };
-    struct karat_model *model = NULL;
-    struct karat_error err = { 0 };
+    struct bench bench = { .options = options };
+    struct text json = { 0 }, name = { 0 }, device = { 0 };
     int code = 1;
     if (options->rest.n_words > 0)
         return cli_wrong_usage(CLI_bench, "karat bench takes no \"%s\"; a model is given with -m",
                                options->rest.words[0]);
-    const struct option_counts prompts = options->prompts.n ? options->prompts : (struct option_counts){ { 512 }, 1 };
-    const struct option_counts depths = options->depths.n ? options->depths : (struct option_counts){ { 0 }, 1 };
-    const uint32_t n_decode = options->n_predict.given ? (uint32_t)options->n_predict.count : 128;
-    const uint32_t longest =
-        largest(&prompts) > n_decode + DECODE_WARM_UP + 1 ? largest(&prompts) : n_decode + DECODE_WARM_UP + 1;
-    const uint32_t n_context = largest(&depths) + longest;
-    if (options->n_context.given && options->n_context.count < n_context)
-        return cli_wrong_usage(CLI_bench, "--ctx %llu is too small for what is measured, which needs %u tokens",
-                               (unsigned long long)options->n_context.count, n_context);
-    if (!cli_open_model(&model, options, false) ||
-        !cli_open_session(&bench.session, model, options, options->n_context.given ? 0 : n_context))
+    plan_rows(&bench);
+    if (options->n_context.given && options->n_context.count < bench.n_context) {
+        code = cli_wrong_usage(CLI_bench, "--ctx %llu is too small for what is measured, which needs %u tokens",
+                               (unsigned long long)options->n_context.count, bench.n_context);
         goto cleanup;
-    karat_model_describe(model, &bench.facts);
-    bench.ids = app_memory_new(n_context, sizeof *bench.ids);
-    print_head(&bench);
-    cli_interrupt_forget();
-    cli_interrupt_watch(bench.session);
-    const enum karat_status status = measure_all(&bench, &prompts, &depths, n_decode, &err);
-    cli_interrupt_watch(NULL);
-    if (status == KARAT_ERR_CANCELLED) {
-        cli_fail("stopped by Ctrl-C");
-    } else if (status != KARAT_OK) {
-        cli_fail("%s", err.text);
-    } else {
-        if (options->json)
-            print_json(&bench);
-        code = cli_done();
     }
+    if (!cli_open_model(&bench.model, options, false))
+        goto cleanup;
+    karat_model_describe(bench.model, &bench.report.facts);
+    // The model does not live until the end.
+    app_text_add(&name, bench.report.facts.name);
+    app_text_add(&device, bench.report.facts.device);
+    bench.report.facts.name = app_text_of(&name);
+    bench.report.facts.device = app_text_of(&device);
+    code = measure(&bench);
+    if (code == 0 && options->json) {
+        bench_report_json(&bench.report, &json);
+        fputs(json.data, stdout);
+    }
+    code = code == 0 ? cli_done() : code;
 cleanup:
-    free(bench.ids);
-    app_text_free(&bench.json);
-    karat_session_close(bench.session);
-    karat_model_close(model);
+    for (size_t i = 0; i < bench.report.n_rows; ++i)
+        free(bench.report.rows[i].phases);
+    free(bench.report.rows);
+    app_text_free(&json);
+    app_text_free(&name);
+    app_text_free(&device);
+    karat_model_close(bench.model);
     return code;
 }

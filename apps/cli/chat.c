@@ -74,7 +74,7 @@ static void answer(struct chat *chat)
             remark(chat, note);
         else if (reply.stop == KARAT_STOP_TOOL_CALLS && !chat->tools)
             remark(chat, "(no tool is connected; /tools on offers the demo tools)");
-        cli_print_speed(chat->session, chat->options);
+        cli_print_speed(chat->model, chat->session, chat->options);
     }
     cli_interrupt_forget();
     karat_reply_free(&reply);

@@ -20,7 +20,7 @@
     X(info, "FILE [--json]", "what a model file holds, and how it would be placed on this machine")                 \
     X(devices, "[--json]", "the Vulkan devices, their features, and which one is chosen")                           \
     X(selftest, "[--device N]", "compare every kernel on this device with its plain C twin")                        \
-    X(bench, "[-m FILE] [-p 512] [-n 128] [-d 0,8192]", "measure prefill and decode speed")                         \
+    X(bench, "[-m FILE] [-p 512] [-n 128] [-d 0,8192]", "how fast prefill and decode are, and where the time goes") \
     X(tokenize, "[-m FILE] [--special] [--bos]", "text on stdin to a JSON array of token ids")                      \
     X(detokenize, "[-m FILE]", "JSON array of token ids on stdin to text")                                          \
     X(render, "[-m FILE] [--no-fixes]", "{messages, tools, options} on stdin to the prompt text, exactly")          \
@@ -47,6 +47,9 @@ struct cli_options {
     struct option_number temperature, top_k, top_p, min_p, seed;
     bool raw, tools;
     struct option_counts prompts, depths;
+    struct option_number batch;
+    bool rates;
+    const char *kernel_cache; // no option: where compiled kernels are kept; NULL: the user's cache folder
     bool special, bos, no_fixes, starts_in_thought;
     const char *tokens, *output, *text_file, *reference;
     bool last;
@@ -77,12 +80,15 @@ bool cli_open_model(struct karat_model **out, const struct cli_options *options,
 // Opens a session of n_context tokens (0: what --ctx says, else the library's default).
 bool cli_open_session(struct karat_session **out, struct karat_model *model, const struct cli_options *options,
                       uint32_t n_context);
+struct karat_session_options cli_session_options(const struct cli_options *options, uint32_t n_context, bool timing);
 struct karat_sampling cli_sampling(const struct cli_options *options, const struct karat_model *model);
 
-// "prefill 812 t/s, decode 41.3 t/s, 187 GB/s"; empty when nothing was evaluated.
-void cli_speed_line(const struct karat_timings *timings, struct text *out);
-// The same, dimmed, as the last line on stderr; nothing with --quiet.
-void cli_print_speed(const struct karat_session *session, const struct cli_options *options);
+// "prefill 812 t/s, decode 41.3 t/s, 187 GB/s of 256 (73 %)"; empty when nothing was evaluated. `possible` is the
+// bandwidth of the device's memory in bytes per second, 0 where it is not known.
+void cli_speed_line(const struct karat_timings *timings, double possible, struct text *out);
+// The same, dimmed, as the last line on stderr; nothing with --quiet. What is possible is measured the first time that
+// a device decodes for this user.
+void cli_print_speed(struct karat_model *model, const struct karat_session *session, const struct cli_options *options);
 // "41.3", "812": three digits that matter.
 void cli_rate(double per_second, struct text *out);
 

@@ -73,7 +73,7 @@ static int write_logits(const struct cli_options *options, const uint32_t *ids, 
     else
         code = 0;
     if (code == 0)
-        cli_print_speed(session, options);
+        cli_print_speed(model, session, options);
 cleanup:
     karat_session_close(session);
     karat_model_close(model);

@@ -207,7 +207,7 @@ static int measure(const struct cli_options *options, struct karat_model *model,
         code = cli_fail("%s", err.text);
     else {
         report(options, q);
-        cli_print_speed(session, options);
+        cli_print_speed(model, session, options);
         code = cli_done();
     }
     karat_session_close(session);

@@ -8,7 +8,7 @@
 #include "common/platform.h"
 #include "common/terminal.h"
 
-static void print_json(const struct karat_reply *reply, const struct karat_session *session)
+static void print_json(const struct karat_reply *reply, struct karat_model *model, const struct karat_session *session)
 {
     static const char *const stops[] = {
         [KARAT_STOP_END] = "end",       [KARAT_STOP_TOOL_CALLS] = "tool_calls", [KARAT_STOP_TEXT] = "stop_text",
@@ -16,7 +16,9 @@ static void print_json(const struct karat_reply *reply, const struct karat_sessi
     };
     struct text out = { 0 };
     struct karat_timings t;
+    double possible = 0;
     karat_session_timings(session, &t);
+    karat_model_bandwidth(model, KARAT_BANDWIDTH_KNOWN, &possible, NULL);
     app_text_add(&out, "{\"content\": ");
     app_text_json(&out, reply->content, strlen(reply->content));
     app_text_add(&out, ", \"thinking\": ");
@@ -30,6 +32,10 @@ static void print_json(const struct karat_reply *reply, const struct karat_sessi
     app_text_json_number(&out, t.decode_ns ? (double)t.decode_tokens * 1e9 / (double)t.decode_ns : 0);
     app_text_add(&out, ", \"decode_bytes_per_second\": ");
     app_text_json_number(&out, t.decode_ns ? (double)t.decode_bytes * 1e9 / (double)t.decode_ns : 0);
+    if (possible > 0) {
+        app_text_add(&out, ", \"copy_bytes_per_second\": ");
+        app_text_json_number(&out, possible);
+    }
     app_text_add(&out, "}\n");
     fputs(out.data, stdout);
     app_text_free(&out);
@@ -53,7 +59,8 @@ static enum karat_status continue_text(struct karat_session *session, const stru
 }
 
 static int report(const struct cli_options *options, enum karat_status status, const struct karat_reply *reply,
-                  const struct reply_view *view, const struct karat_session *session, const struct karat_error *err)
+                  const struct reply_view *view, struct karat_model *model, const struct karat_session *session,
+                  const struct karat_error *err)
 {
     if (view->broken)
         return cli_done(); // says why nobody reads us
@@ -62,13 +69,13 @@ static int report(const struct cli_options *options, enum karat_status status, c
     if (status != KARAT_OK)
         return cli_fail("%s", err->text);
     if (options->json)
-        print_json(reply, session);
+        print_json(reply, model, session);
     const char *remark = reply_view_remark(reply);
     if (remark && !options->quiet && !options->json)
         fprintf(stderr, "%s(%s)%s\n", terminal_style(stderr, TERMINAL_DIM), remark,
                 terminal_style(stderr, TERMINAL_PLAIN));
     if (!options->json)
-        cli_print_speed(session, options);
+        cli_print_speed(model, session, options);
     return cli_done();
 }
 
@@ -109,7 +116,7 @@ static int answer(const struct cli_options *options, const struct text *prompt)
         status = conversation_answer(&talk, session, &generate, &view, &reply, &err);
     }
     cli_interrupt_watch(NULL);
-    code = report(options, status, &reply, &view, session, &err);
+    code = report(options, status, &reply, &view, model, session, &err);
 cleanup:
     conversation_free(&talk);
     karat_reply_free(&reply);

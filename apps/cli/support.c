@@ -69,6 +69,7 @@ bool cli_open_model(struct karat_model **out, const struct cli_options *options,
         .device = options->device,
         .vocabulary_only = vocabulary_only,
         .vram_limit_bytes = options->vram_mib.count << 20,
+        .pipeline_cache_dir = options->kernel_cache,
         .on_progress = quiet ? NULL : on_loading,
         .user = &progress,
     };
@@ -85,14 +86,21 @@ bool cli_open_model(struct karat_model **out, const struct cli_options *options,
     return status == KARAT_OK;
 }
 
+struct karat_session_options cli_session_options(const struct cli_options *options, uint32_t n_context, bool timing)
+{
+    return (struct karat_session_options){
+        .n_context = n_context ? n_context : (uint32_t)options->n_context.count,
+        .n_batch = (uint32_t)options->batch.count,
+        .cache = options->cache && strcmp(options->cache, "f32") == 0 ? KARAT_CACHE_F32 : KARAT_CACHE_F16,
+        .timing = timing,
+    };
+}
+
 bool cli_open_session(struct karat_session **out, struct karat_model *model, const struct cli_options *options,
                       uint32_t n_context)
 {
     struct karat_error err = { 0 };
-    const struct karat_session_options wanted = {
-        .n_context = n_context ? n_context : (uint32_t)options->n_context.count,
-        .cache = options->cache && strcmp(options->cache, "f32") == 0 ? KARAT_CACHE_F32 : KARAT_CACHE_F16,
-    };
+    const struct karat_session_options wanted = cli_session_options(options, n_context, false);
     if (karat_session_open(out, model, &wanted, &err) == KARAT_OK)
         return true;
     cli_fail("%s", err.text);
@@ -123,7 +131,7 @@ void cli_rate(double per_second, struct text *out)
     app_text_format(out, per_second >= 99.95 ? "%.0f" : per_second >= 9.995 ? "%.1f" : "%.2f", per_second);
 }
 
-void cli_speed_line(const struct karat_timings *t, struct text *out)
+void cli_speed_line(const struct karat_timings *t, double possible, struct text *out)
 {
     if (t->prefill_tokens && t->prefill_ns) {
         app_text_add(out, "prefill ");
@@ -136,20 +144,31 @@ void cli_speed_line(const struct karat_timings *t, struct text *out)
         app_text_add(out, " t/s");
         if (t->decode_bytes) {
             app_text_add(out, ", ");
-            cli_rate((double)t->decode_bytes / (double)t->decode_ns, out);
+            const double reached = (double)t->decode_bytes / (double)t->decode_ns;
+            cli_rate(reached, out);
             app_text_add(out, " GB/s");
+            if (possible > 0) {
+                app_text_add(out, " of ");
+                cli_rate(possible * 1e-9, out);
+                app_text_format(out, " (%.0f %%)", 100e9 * reached / possible);
+            }
         }
     }
 }
 
-void cli_print_speed(const struct karat_session *session, const struct cli_options *options)
+void cli_print_speed(struct karat_model *model, const struct karat_session *session, const struct cli_options *options)
 {
     struct karat_timings timings;
     struct text line = { 0 };
+    double possible = 0;
+    if (options->quiet)
+        return;
+    fflush(stdout); // the answer does not wait for a measurement
     karat_session_timings(session, &timings);
-    cli_speed_line(&timings, &line);
-    fflush(stdout);
-    if (line.size && !options->quiet)
+    if (timings.decode_bytes > 0)
+        karat_model_bandwidth(model, KARAT_BANDWIDTH_MEASURED, &possible, NULL);
+    cli_speed_line(&timings, possible, &line);
+    if (line.size)
         fprintf(stderr, "%s%s%s\n", terminal_style(stderr, TERMINAL_DIM), line.data,
                 terminal_style(stderr, TERMINAL_PLAIN));
     app_text_free(&line);

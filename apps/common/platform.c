@@ -143,6 +143,54 @@ uint64_t platform_clock_ns(void)
     return (uint64_t)((double)now.QuadPart * 1e9 / (double)per_second.QuadPart);
 }
 
+void platform_environment(const char *name, const char *value)
+{
+    wchar_t *wide_name = to_wide(name), *wide_value = to_wide(value ? value : "");
+    _wputenv_s(wide_name, wide_value); // an empty value takes it away
+    free(wide_name);
+    free(wide_value);
+}
+
+bool platform_temporary_folder(struct text *path)
+{
+    wchar_t base[MAX_PATH + 1], name[MAX_PATH + 40];
+    const DWORD size = GetTempPathW(MAX_PATH + 1, base);
+    if (size == 0 || size > MAX_PATH)
+        return false;
+    for (int i = 0; i < 100; ++i) {
+        swprintf(name, MAX_PATH + 40, L"%lskarat-%lu-%d", base, GetCurrentProcessId(), i);
+        if (CreateDirectoryW(name, NULL)) {
+            char *utf8 = from_wide(name, -1);
+            app_text_add(path, utf8);
+            free(utf8);
+            return true;
+        }
+    }
+    return false;
+}
+
+void platform_remove_folder(const char *path)
+{
+    struct text pattern = { 0 };
+    WIN32_FIND_DATAW found;
+    wchar_t *folder = to_wide(path);
+    app_text_format(&pattern, "%s\\*", path);
+    wchar_t *wide = to_wide(pattern.data);
+    const HANDLE search = FindFirstFileW(wide, &found);
+    for (BOOL more = search != INVALID_HANDLE_VALUE; more; more = FindNextFileW(search, &found)) {
+        wchar_t file[2 * MAX_PATH + 2];
+        if (!(found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) &&
+            swprintf(file, 2 * MAX_PATH + 2, L"%ls\\%ls", folder, found.cFileName) > 0)
+            DeleteFileW(file);
+    }
+    if (search != INVALID_HANDLE_VALUE)
+        FindClose(search);
+    RemoveDirectoryW(folder);
+    free(wide);
+    free(folder);
+    app_text_free(&pattern);
+}
+
 char *platform_console_line(void)
 {
     struct text line = { 0 };
@@ -174,6 +222,7 @@ char *platform_console_line(void)
 
 #else
 // ---------------------------------------------------------------------------------------------------- POSIX
+#include <dirent.h>
 #include <locale.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -255,6 +304,38 @@ uint64_t platform_clock_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void platform_environment(const char *name, const char *value)
+{
+    if (value)
+        setenv(name, value, 1);
+    else
+        unsetenv(name);
+}
+
+bool platform_temporary_folder(struct text *path)
+{
+    const char *base = getenv("TMPDIR");
+    app_text_format(path, "%s/karat-XXXXXX", base && *base ? base : "/tmp");
+    if (mkdtemp(path->data))
+        return true;
+    app_text_free(path);
+    return false;
+}
+
+void platform_remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    for (struct dirent *entry = folder ? readdir(folder) : NULL; entry; entry = readdir(folder)) {
+        struct text file = { 0 };
+        app_text_format(&file, "%s/%s", path, entry->d_name);
+        unlink(file.data); // fails for "." and ".."
+        app_text_free(&file);
+    }
+    if (folder)
+        closedir(folder);
+    rmdir(path);
 }
 
 char *platform_console_line(void)

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/text.h"
+
 // Call first in main(): UTF-8 in and out, arguments as UTF-8 (*argc and *argv are replaced where the system hands out
 // something else), and a reader that goes away becomes a failed write instead of the end of the process.
 void platform_start(int *argc, char ***argv);
@@ -25,6 +27,11 @@ FILE *platform_open(const char *path, const char *mode); // fopen with a UTF-8 p
 bool platform_seek(FILE *file, uint64_t offset);         // from the start
 bool platform_was_interrupted(void);                     // the last failed read or wait ended because of a signal
 uint64_t platform_clock_ns(void);                        // monotonic
+void platform_environment(const char *name, const char *value); // for this process; NULL takes the variable away
+
+// A new empty folder among the system's temporary files: its path goes into *path (UTF-8). False when there is none.
+bool platform_temporary_folder(struct text *path);
+void platform_remove_folder(const char *path); // with the files in it; other folders in it are left, and then it, too
 
 // One line of the console's own editor as UTF-8, without its end, to be freed; NULL at the end of input. Win32 only;
 // elsewhere it returns NULL and line_edit.c does the work.
