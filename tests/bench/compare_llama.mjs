@@ -1,6 +1,6 @@
 // compare_llama.mjs -- llama.cpp's side of tests/bench/compare: one measurement round on demand, driven over stdin.
 //
-//   node compare_llama.mjs MODULES MODEL vulkan|cpu CONTEXT THREADS
+//   node compare_llama.mjs MODULES MODEL vulkan|cpu CONTEXT THREADS BATCH
 //
 // MODULES is the folder that holds node_modules/node-llama-cpp. The model is loaded once; then every line on stdin
 // {"prefill": N} or {"decode": N, "depth": D} is answered by one line on stdout, so that the caller can alternate
@@ -16,7 +16,7 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
 
-const [modules, modelPath, backend, contextText, threadsText] = process.argv.slice(2);
+const [modules, modelPath, backend, contextText, threadsText, batchText] = process.argv.slice(2);
 const resolve = createRequire(pathToFileURL(join(modules, "package.json")));
 const { getLlama, LlamaLogLevel } = await import(pathToFileURL(resolve.resolve("node-llama-cpp")).href);
 const threads = Number(threadsText);
@@ -30,7 +30,7 @@ const model = await llama.loadModel({
     modelPath, gpuLayers: backend === "cpu" ? 0 : "max", ignoreMemorySafetyChecks: true, useMmap: true,
 });
 const context = await model.createContext({
-    contextSize: Number(contextText), batchSize: 512, sequences: 1, threads, ignoreMemorySafetyChecks: true,
+    contextSize: Number(contextText), batchSize: Number(batchText), sequences: 1, threads, ignoreMemorySafetyChecks: true,
     swaFullCache: false, flashAttention: process.env.COMPARE_FLASH === "1",
 });
 // Checkpoints would be copied out during a measurement.
