@@ -323,8 +323,10 @@ const struct meta_entry *model_file_find_meta(const struct model_file *file, con
     return model_file_meta(file, name_index_find(&file->meta_by_key, key));
 }
 
-void model_file_release(const struct model_file *file, const struct tensor_info *tensor, uint64_t offset,
-                        uint64_t size_bytes)
+typedef void hint_fn(const struct file_map *map, size_t offset, size_t size_bytes);
+
+static void hint(const struct model_file *file, const struct tensor_info *tensor, uint64_t offset, uint64_t size_bytes,
+                 hint_fn *give)
 {
     if (offset >= tensor->data.size_bytes)
         return;
@@ -335,6 +337,18 @@ void model_file_release(const struct model_file *file, const struct tensor_info 
         const struct file_map *map = &file->parts[i].map;
         const uintptr_t start = (uintptr_t)map->bytes.data;
         if (map->bytes.data && address >= start && address - start < map->bytes.size_bytes)
-            file_map_release(map, address - start, (size_t)size_bytes);
+            give(map, address - start, (size_t)size_bytes);
     }
+}
+
+void model_file_want(const struct model_file *file, const struct tensor_info *tensor, uint64_t offset,
+                     uint64_t size_bytes)
+{
+    hint(file, tensor, offset, size_bytes, file_map_want);
+}
+
+void model_file_release(const struct model_file *file, const struct tensor_info *tensor, uint64_t offset,
+                        uint64_t size_bytes)
+{
+    hint(file, tensor, offset, size_bytes, file_map_release);
 }

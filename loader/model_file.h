@@ -70,8 +70,10 @@ size_t model_file_n_tensors(const struct model_file *file);
 const struct tensor_info *model_file_tensor(const struct model_file *file, size_t index);   // in file order
 const struct tensor_info *model_file_find(const struct model_file *file, const char *name); // NULL: not there
 
-// Says that data[offset, offset + size_bytes) of the tensor will not be read again soon (see file_map_release()); does
-// nothing for bytes that the caller lent.
+// Say that data[offset, offset + size_bytes) of the tensor will be read soon, or will not be read again soon (see
+// file_map_want() and file_map_release()); they do nothing beyond the tensor, nor for bytes that the caller lent.
+void model_file_want(const struct model_file *file, const struct tensor_info *tensor, uint64_t offset,
+                     uint64_t size_bytes);
 void model_file_release(const struct model_file *file, const struct tensor_info *tensor, uint64_t offset,
                         uint64_t size_bytes);
 

@@ -66,6 +66,11 @@ void file_map_release(const struct file_map *map, size_t offset, size_t size_byt
     (void)map, (void)offset, (void)size_bytes;
 }
 
+void file_map_want(const struct file_map *map, size_t offset, size_t size_bytes)
+{
+    (void)map, (void)offset, (void)size_bytes;
+}
+
 #else
 
 #include <errno.h>
@@ -116,6 +121,13 @@ void file_map_release(const struct file_map *map, size_t offset, size_t size_byt
     const size_t first = (offset + page - 1) / page * page, end = (offset + size_bytes) / page * page;
     if (end > first)
         madvise((void *)(uintptr_t)(map->bytes.data + first), end - first, MADV_DONTNEED);
+}
+
+void file_map_want(const struct file_map *map, size_t offset, size_t size_bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), first = offset / page * page;
+    if (size_bytes > 0)
+        madvise((void *)(uintptr_t)(map->bytes.data + first), offset + size_bytes - first, MADV_WILLNEED);
 }
 
 #endif

@@ -16,6 +16,10 @@ enum karat_status file_map_open(struct file_map *out, const char *path, struct k
 // Accepts a zeroed map. The spans lent from it die here.
 void file_map_close(struct file_map *map);
 
+// Says that bytes[offset, offset + size_bytes) will be needed soon, so that reading them begins at once. A hint; does
+// nothing where the system has no such call.
+void file_map_want(const struct file_map *map, size_t offset, size_t size_bytes);
+
 // Says that bytes[offset, offset + size_bytes) will not be needed again soon, so that a second copy does not stay in
 // memory beside the one on the device. A hint; does nothing where the system has no such call.
 void file_map_release(const struct file_map *map, size_t offset, size_t size_bytes);

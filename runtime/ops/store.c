@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/thread.h"
+#include "base/workers.h"
 #include "ops/pack.h"
 
 #define BLOCK_LIMIT_BYTES (512ull << 20)
-#define VECTOR_ALIGNMENT 256u    // what any device asks of a binding's offset
-#define CHUNK_BYTES (8ull << 20) // packed and handed over at a time
-#define PARALLEL_BYTES (1ull << 20)
+#define VECTOR_ALIGNMENT 256u      // what any device asks of a binding's offset
+#define CHUNK_BYTES (8ull << 20)   // packed and handed over at a time
+#define SLICE_BYTES (256ull << 10) // packed by one thread at a time
+#define AHEAD_BYTES (32ull << 20)  // of the file, read while what comes before is packed
 
 struct op_store {
     struct gpu_device *device;
@@ -317,6 +318,7 @@ struct loading {
     struct op_store *store;
     const struct model_file *file; // may be NULL
     struct gpu_upload *upload;
+    struct workers *workers;
     karat_progress_fn *on_progress;
     void *user;
     uint64_t done_bytes, total_bytes;
@@ -328,31 +330,25 @@ struct pack_job {
     const uint8_t *rows;
     enum qtype type;
     uint64_t n_cols, n_rows;
+    uint64_t rows_per_slice;
 };
 
-static void run_pack_job(void *user)
+static void pack_slice(void *user, size_t index)
 {
     const struct pack_job *job = user;
-    pack_rows(job->out, job->rows, job->type, job->n_cols, job->n_rows);
+    const uint64_t first = index * job->rows_per_slice, left = job->n_rows - first;
+    pack_rows(job->out + first * pack_row_bytes(job->type, job->n_cols),
+              job->rows + first * qtype_bytes(job->type, job->n_cols), job->type, job->n_cols,
+              left < job->rows_per_slice ? left : job->rows_per_slice);
 }
 
-// Packs whole rows, the second half on another thread when there is enough to do.
-static void pack_parallel(struct pack_job job)
+// Packs whole rows on all threads. Packing, and the waiting for pages of the file, is what loading takes longest for.
+static void pack_parallel(const struct loading *loading, struct pack_job job)
 {
-    const uint64_t out_bytes = pack_row_bytes(job.type, job.n_cols), in_bytes = qtype_bytes(job.type, job.n_cols);
-    const uint64_t n_first = job.n_rows * out_bytes < PARALLEL_BYTES ? job.n_rows : job.n_rows / 2;
-    struct pack_job second = job;
-    second.out += n_first * out_bytes;
-    second.rows += n_first * in_bytes;
-    second.n_rows -= n_first;
-    job.n_rows = n_first;
-
-    struct thread *thread = second.n_rows > 0 ? thread_start(run_pack_job, &second) : NULL;
-    run_pack_job(&job);
-    if (thread)
-        thread_join(thread);
-    else
-        run_pack_job(&second);
+    const uint64_t out_bytes = pack_row_bytes(job.type, job.n_cols);
+    job.rows_per_slice = out_bytes < SLICE_BYTES ? SLICE_BYTES / out_bytes : 1;
+    workers_run(loading->workers, pack_slice, &job,
+                (size_t)((job.n_rows + job.rows_per_slice - 1) / job.rows_per_slice));
 }
 
 // Fills out[0, size) with the bytes [offset, offset + size) of the packed rows that begin at `rows`. A chunk may begin
@@ -365,7 +361,11 @@ static void pack_bytes(const struct loading *loading, uint8_t *out, struct pack_
         const uint64_t row = offset / out_bytes, in_row = offset % out_bytes;
         uint64_t n = size / out_bytes * out_bytes;
         if (in_row == 0 && n > 0) {
-            pack_parallel((struct pack_job){ out, rows.rows + row * in_bytes, rows.type, rows.n_cols, n / out_bytes });
+            pack_parallel(loading, (struct pack_job){ .out = out,
+                                                      .rows = rows.rows + row * in_bytes,
+                                                      .type = rows.type,
+                                                      .n_cols = rows.n_cols,
+                                                      .n_rows = n / out_bytes });
         } else {
             n = out_bytes - in_row < size ? out_bytes - in_row : size;
             pack_rows(loading->row, rows.rows + row * in_bytes, rows.type, rows.n_cols, 1);
@@ -395,10 +395,16 @@ static enum karat_status load_rows(struct loading *loading, const struct op_stor
     const uint64_t out_bytes = pack_row_bytes(type, n_cols), in_bytes = qtype_bytes(type, n_cols);
     const uint64_t total = n_rows * out_bytes, file_offset = first_tensor_row * in_bytes;
     const struct pack_job rows = { .rows = item->tensor->data.data + file_offset, .type = type, .n_cols = n_cols };
-    uint64_t n_released = 0;
+    const uint64_t n_file_bytes = n_rows * in_bytes;
+    uint64_t n_released = 0, n_wanted = 0;
     for (uint64_t done = 0; done < total;) {
         void *memory = NULL;
         uint64_t size = total - done < CHUNK_BYTES ? total - done : CHUNK_BYTES;
+        if (loading->file && n_wanted < n_file_bytes && n_wanted < n_released + AHEAD_BYTES) {
+            const uint64_t left = n_file_bytes - n_wanted, n = left < AHEAD_BYTES ? left : AHEAD_BYTES;
+            model_file_want(loading->file, item->tensor, file_offset + n_wanted, n);
+            n_wanted += n;
+        }
         TRY(gpu_upload_reserve(loading->upload, &memory, dst, offset + done, &size, err));
         pack_bytes(loading, memory, rows, done, size);
         done += size;
@@ -504,8 +510,9 @@ enum karat_status op_store_load(struct op_store *store, const struct model_file 
                                .on_progress = on_progress,
                                .user = user,
                                .total_bytes = total_bytes(&store->layout),
+                               .workers = workers_create(0),
                                .row = malloc(largest_row(store)) };
-    if (!loading.row) {
+    if (!loading.row || !loading.workers) {
         status = status_fail(err, KARAT_ERR_MEMORY, "no memory for a row of weights");
         goto cleanup;
     }
@@ -525,6 +532,7 @@ enum karat_status op_store_load(struct op_store *store, const struct model_file 
         on_progress(user, loading.total_bytes, loading.total_bytes);
 cleanup:
     gpu_upload_destroy(loading.upload);
+    workers_destroy(loading.workers);
     free(loading.row);
     return status;
 }
