@@ -189,6 +189,8 @@ static int measure_start(struct bench *bench, const char *kernel_cache, struct b
     struct karat_model_facts facts;
     karat_model_describe(bench->model, &facts);
     out->weights_s = (double)facts.weights_ns * 1e-9;
+    out->n_kernels = facts.n_kernels;
+    out->kernels_s = (double)facts.kernels_ns * 1e-9;
     out->measured = code == 0;
     close_session(session, &bed);
     karat_model_close(bench->model);

@@ -223,17 +223,18 @@ void bench_report_fit(const struct bench_report *report, struct text *out)
 
 static void add_start(const char *what, const struct bench_start *start, struct text *out)
 {
-    app_text_format(out, "%-20s %9.3f %9.3f %12.3f\n", what, start->weights_s, start->open_s, start->first_token_s);
+    app_text_format(out, "%-20s %9.3f %9.3f %9u %11.3f %12.3f\n", what, start->weights_s, start->open_s,
+                    start->n_kernels, start->kernels_s, start->first_token_s);
 }
 
 void bench_report_start(const struct bench_report *report, struct text *out)
 {
     if (!report->cold.measured || !report->warm.measured)
         return;
-    app_text_format(out, "\n%-20s %9s %9s %12s   (seconds; a prompt of %u tokens)\n", "start", "weights", "open",
-                    "first token", report->n_start_tokens);
-    add_start("no compiled kernels", &report->cold, out);
-    add_start("compiled kernels", &report->warm, out);
+    app_text_format(out, "\n%-20s %9s %9s %9s %11s %12s   (seconds; a prompt of %u tokens)\n", "start", "weights",
+                    "open", "kernels", "of threads", "first token", report->n_start_tokens);
+    add_start("nothing compiled", &report->cold, out);
+    add_start("compiled before", &report->warm, out);
 }
 
 // ---------------------------------------------------------------------------------------------------- JSON
@@ -289,8 +290,10 @@ static void add_row(struct text *out, const struct bench_row *row)
 
 static void add_start_json(struct text *out, const char *key, const struct bench_start *start)
 {
-    app_text_format(out, ", \"%s\": {\"weights_s\": %.6g, \"open_s\": %.6g, \"first_token_s\": %.6g}", key,
-                    start->weights_s, start->open_s, start->first_token_s);
+    app_text_format(out, ", \"%s\": {\"weights_s\": %.6g, \"open_s\": %.6g, \"kernels\": %u, ", key, start->weights_s,
+                    start->open_s, start->n_kernels);
+    app_text_format(out, "\"kernels_thread_s\": %.6g, \"first_token_s\": %.6g}", start->kernels_s,
+                    start->first_token_s);
 }
 
 void bench_report_json(const struct bench_report *report, struct text *out)

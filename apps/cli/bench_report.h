@@ -26,6 +26,8 @@ struct bench_start {
     bool measured;
     double open_s;        // karat_model_open()
     double weights_s;     // of that: weights read, repacked and uploaded
+    double kernels_s;     // compiling, summed over threads; beside the weights and beyond
+    uint32_t n_kernels;   // compiled before the first token
     double first_token_s; // from the beginning
 };
 

@@ -28,7 +28,8 @@ struct karat_model {
     struct gemma_shape shape;
     struct gemma_weights weights;
     bool has_weights;
-    uint64_t weights_ns; // what loading them took
+    struct gpu_warm_up *warm_up; // makes kernels, until the model is closed
+    uint64_t weights_ns;         // what loading them took
 };
 
 // One timeline.
@@ -61,6 +62,7 @@ enum karat_status engine_prompt_ids(const struct karat_model *model, const struc
 // Sizes of a session that these wishes give on a device with this plan and free_bytes left beside the weights. Pure.
 struct gemma_state_options session_plan(const struct karat_session_options *options, const struct gemma_shape *shape,
                                         const struct gpu_plan *plan, uint64_t free_bytes);
+uint64_t session_free_bytes(const struct karat_model *model); // device memory of our budget that is not in use
 
 // At the beginning of every public call that evaluates: a cancel from before it is over.
 void session_clear_cancel(struct karat_session *session);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/thread.h"
 #include "engine/demo.h"
 #include "engine/engine.h"
@@ -276,6 +277,20 @@ static enum karat_status check_room(const struct karat_model *model, struct kara
                        wanted >> 20, gpu_device_snapshot(model->device)->name, budget >> 20);
 }
 
+// Kernels of ordinary sessions are made while the weights load, and afterwards until all are there. Without them the
+// first steps make what they need.
+static void begin_warm_up(struct karat_model *model)
+{
+    struct karat_error err;
+    struct gpu_kernel_set set = { 0 };
+    const struct gpu_plan *plan = gpu_device_plan(model->device);
+    const struct gemma_state_options options =
+        session_plan(&(const struct karat_session_options){ 0 }, &model->shape, plan, session_free_bytes(model));
+    if (gemma_rehearse(&set, &model->shape, &model->weights, &options, model->device, &err) != KARAT_OK)
+        log_line(KARAT_LOG_WARNING, "kernels are not made ahead: %s", err.text);
+    model->warm_up = gpu_warm_up_start(model->device, &set);
+}
+
 static enum karat_status open_weights(struct karat_model *model, const struct karat_model_options *options,
                                       struct karat_error *err)
 {
@@ -288,8 +303,9 @@ static enum karat_status open_weights(struct karat_model *model, const struct ka
     TRY(gpu_device_create(&model->device, &device, err));
     TRY(check_room(model, err));
     const uint64_t start_ns = clock_ns();
-    TRY(gemma_weights_load(&model->weights, &model->shape, model->file, model->device, options->on_progress,
-                           options->user, err));
+    TRY(gemma_weights_place(&model->weights, &model->shape, model->file, model->device, err));
+    begin_warm_up(model);
+    TRY(gemma_weights_load(&model->weights, model->file, options->on_progress, options->user, err));
     model->weights_ns = clock_ns() - start_ns;
 cleanup:
     return status;
@@ -327,6 +343,7 @@ void karat_model_close(struct karat_model *model)
 {
     if (!model)
         return;
+    gpu_warm_up_stop(model->warm_up);
     gemma_weights_free(&model->weights);
     gpu_device_destroy(model->device);
     tokenizer_destroy(model->tokenizer);
@@ -340,4 +357,9 @@ void karat_model_close(struct karat_model *model)
 void karat_model_describe(const struct karat_model *model, struct karat_model_facts *out)
 {
     *out = model->facts;
+    if (model->device) {
+        const struct gpu_kernel_totals totals = gpu_kernel_totals(model->device);
+        out->n_kernels = totals.n;
+        out->kernels_ns = totals.ns;
+    }
 }

@@ -68,7 +68,7 @@ struct gemma_state_options session_plan(const struct karat_session_options *opti
     }
 }
 
-static uint64_t free_bytes(const struct karat_model *model)
+uint64_t session_free_bytes(const struct karat_model *model)
 {
     const uint64_t budget = gpu_device_plan(model->device)->budget_bytes, used = gpu_device_used_bytes(model->device);
     return used < budget ? budget - used : 0;
@@ -88,7 +88,7 @@ enum karat_status karat_session_open(struct karat_session **out, struct karat_mo
     if (!session)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for a session");
     const struct gemma_state_options plan =
-        session_plan(options, &model->shape, gpu_device_plan(model->device), free_bytes(model));
+        session_plan(options, &model->shape, gpu_device_plan(model->device), session_free_bytes(model));
     session->model = model;
     session->n_context = plan.n_context;
     session->n_batch = plan.n_batch;

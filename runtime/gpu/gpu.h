@@ -209,6 +209,34 @@ enum karat_status gpu_kernel_get(const struct gpu_kernel **out, struct gpu_devic
 const char *gpu_kernel_name(const struct gpu_kernel *kernel);
 const struct gpu_kernel_stats *gpu_kernel_stats(const struct gpu_kernel *kernel); // only devices made for timing ask
 
+// How many kernels the device has made so far, and how long its threads took for it.
+struct gpu_kernel_totals {
+    uint32_t n;
+    uint64_t ns;
+};
+struct gpu_kernel_totals gpu_kernel_totals(const struct gpu_device *device);
+
+// Kernels that will be wanted, made on threads of their own while the caller does something else. Whoever needs one of
+// them meanwhile gets it as soon as it is there, or makes it himself. A failure is left to whoever needs the kernel.
+struct gpu_warm_up;
+
+// A set of wishes: collects pairs of row and specialisation values, each once.
+struct gpu_kernel_set {
+    struct gpu_kernel_wish *wishes;
+    size_t n, capacity;
+    bool failed; // out of memory: some are missing
+};
+struct gpu_kernel_wish {
+    const struct gpu_kernel_desc *desc;
+    uint32_t spec[GPU_SPEC_MAX];
+};
+void gpu_kernel_set_add(struct gpu_kernel_set *set, const struct gpu_kernel_desc *desc, const uint32_t *spec);
+void gpu_kernel_set_free(struct gpu_kernel_set *set);
+
+// Makes them in the order of the set, which it takes over. NULL where no thread can be had: nothing is lost but time.
+struct gpu_warm_up *gpu_warm_up_start(struct gpu_device *device, struct gpu_kernel_set *set);
+void gpu_warm_up_stop(struct gpu_warm_up *warm_up); // begins no further ones, waits, and frees it; NULL is fine
+
 // What reflection finds in a module; pure, for tests and for the check above.
 struct gpu_reflection {
     uint32_t n_buffers, params_bytes, n_spec;
@@ -250,6 +278,10 @@ struct gpu_dispatch {
 void gpu_record_dispatch(struct gpu_recorder *recorder, const struct gpu_dispatch *dispatch);
 void gpu_record_copy(struct gpu_recorder *recorder, struct gpu_view dst, struct gpu_view src); // sizes equal
 void gpu_record_fill(struct gpu_recorder *recorder, struct gpu_view dst, uint32_t word);
+
+// From now on nothing is recorded: each dispatch only puts its kernel into `set`, which outlives the recorder. Views
+// need no buffers. For finding out what a piece of work will need, before there is memory for it.
+void gpu_recorder_only_list(struct gpu_recorder *recorder, struct gpu_kernel_set *set);
 
 // Keeps `status` as the recorder's failure if it has none yet: for callers that find a fault while recording.
 void gpu_record_fail(struct gpu_recorder *recorder, enum karat_status status, const struct karat_error *err);

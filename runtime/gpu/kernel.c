@@ -30,6 +30,7 @@ struct gpu_kernel_table {
     struct condition made; // an entry left MAKING
     struct entry **slots;  // open addressing; a power of two of them, at most half in use
     size_t n_slots, n_used;
+    struct gpu_kernel_totals totals;
     struct gpu_pipeline_cache cache;
 };
 
@@ -331,8 +332,11 @@ enum karat_status gpu_kernel_get(const struct gpu_kernel **out, struct gpu_devic
             entry = add_entry(device, hash, desc, spec);
         if (entry) {
             mutex_unlock(&table->mutex);
+            const uint64_t start_ns = clock_ns();
             status = make_kernel(&entry->kernel, desc, spec, err);
             mutex_lock(&table->mutex);
+            table->totals.n += status == KARAT_OK;
+            table->totals.ns += clock_ns() - start_ns;
             entry->state = status == KARAT_OK ? READY : FAILED;
             condition_signal_all(&table->made);
         } else {
@@ -343,6 +347,15 @@ enum karat_status gpu_kernel_get(const struct gpu_kernel **out, struct gpu_devic
     if (status == KARAT_OK)
         *out = &entry->kernel;
     return status;
+}
+
+struct gpu_kernel_totals gpu_kernel_totals(const struct gpu_device *device)
+{
+    struct gpu_kernel_table *table = device->kernels;
+    mutex_lock(&table->mutex);
+    const struct gpu_kernel_totals totals = table->totals;
+    mutex_unlock(&table->mutex);
+    return totals;
 }
 
 const char *gpu_kernel_name(const struct gpu_kernel *kernel)

@@ -72,7 +72,8 @@ struct gpu_recorder {
     bool was_dropped;   // with the dropped work went its barriers
     VkPipeline bound_pipeline;
     VkDescriptorSet bound_set;
-    struct gpu_kernel *kernel; // of the dispatch being recorded
+    struct gpu_kernel *kernel;      // of the dispatch being recorded
+    struct gpu_kernel_set *listing; // instead of recording; may be NULL
     const volatile int *cancel;
     bool cancelled;             // work was dropped; told once by wait
     struct karat_error failure; // status KARAT_OK: none
@@ -630,6 +631,10 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
     struct karat_error err;
     if (r->failure.status != KARAT_OK || d->grid[0] == 0 || d->grid[1] == 0 || d->grid[2] == 0)
         return;
+    if (r->listing) {
+        gpu_kernel_set_add(r->listing, d->desc, d->spec);
+        return;
+    }
     const struct gpu_kernel *kernel = NULL;
     enum karat_status status = gpu_kernel_get(&kernel, r->device, d->desc, d->spec, &err);
     if (status != KARAT_OK) {
@@ -675,7 +680,7 @@ static void end_transfer(struct gpu_recorder *r, const char *label, uint64_t byt
 void gpu_record_copy(struct gpu_recorder *r, struct gpu_view dst, struct gpu_view src)
 {
     struct karat_error err;
-    if (r->failure.status != KARAT_OK)
+    if (r->failure.status != KARAT_OK || r->listing)
         return;
     if (!check_view(r, "copy", &dst, 1, UINT64_MAX) || !check_view(r, "copy", &src, 1, UINT64_MAX))
         return;
@@ -699,7 +704,7 @@ void gpu_record_copy(struct gpu_recorder *r, struct gpu_view dst, struct gpu_vie
 void gpu_record_fill(struct gpu_recorder *r, struct gpu_view dst, uint32_t word)
 {
     struct karat_error err;
-    if (r->failure.status != KARAT_OK || !check_view(r, "fill", &dst, 4, UINT64_MAX))
+    if (r->failure.status != KARAT_OK || r->listing || !check_view(r, "fill", &dst, 4, UINT64_MAX))
         return;
     if (dst.size_bytes % 4 != 0) {
         fail(r,
@@ -787,6 +792,11 @@ enum karat_status gpu_recorder_start_timing(struct gpu_recorder *r, struct karat
         return status_fail(err, KARAT_ERR_MEMORY, "no host memory for timing");
     r->marks_max = MARKS_MAX;
     return KARAT_OK;
+}
+
+void gpu_recorder_only_list(struct gpu_recorder *r, struct gpu_kernel_set *set)
+{
+    r->listing = set;
 }
 
 void gpu_recorder_set_cancel(struct gpu_recorder *r, const volatile int *cancel)

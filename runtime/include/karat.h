@@ -139,6 +139,8 @@ struct karat_model_facts {
     uint64_t n_parameters;
     uint64_t weight_bytes; // on the device
     uint64_t weights_ns;   // karat_model_open() took for reading, repacking and uploading them
+    uint32_t n_kernels;    // compiled so far, in the background since the weights began to load
+    uint64_t kernels_ns;   // what that took, summed over the threads that did it
     uint32_t n_vocab, n_layers, n_embd, n_experts, n_experts_used;
     uint32_t n_context_max; // tokens the model was made for
     uint32_t token_bos, token_end_of_turn;

@@ -212,8 +212,10 @@ void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, co
         .position = { state->step, 0, OP_STEP_BYTES },
         .n = step->n_tokens,
     };
-    memcpy(gpu_buffer_map(state->ids), step->ids, step->n_tokens * sizeof *step->ids);
-    memcpy(gpu_buffer_map(state->step), (const uint32_t[4]){ step->first_position }, OP_STEP_BYTES);
+    if (step->ids) {
+        memcpy(gpu_buffer_map(state->ids), step->ids, step->n_tokens * sizeof *step->ids);
+        memcpy(gpu_buffer_map(state->step), (const uint32_t[4]){ step->first_position }, OP_STEP_BYTES);
+    }
 
     const struct gpu_view ids = { state->ids, 0, (uint64_t)pass.n * sizeof *step->ids };
     gpu_record_fill(rec, state->counters, 0); // a step that was cut short may have left them in disorder

@@ -69,9 +69,12 @@ struct gemma_weights {
 enum karat_status gemma_weights_bind(struct gemma_weights *out, const struct gemma_shape *shape,
                                      const struct model_file *file, struct karat_error *err);
 
-// Puts what was bound on the device.
-enum karat_status gemma_weights_load(struct gemma_weights *weights, const struct gemma_shape *shape,
-                                     const struct model_file *file, struct gpu_device *device,
+// Gives what was bound its place on the device. Steps can be recorded from then on, but not run.
+enum karat_status gemma_weights_place(struct gemma_weights *weights, const struct gemma_shape *shape,
+                                      const struct model_file *file, struct gpu_device *device,
+                                      struct karat_error *err);
+// Fills what was placed.
+enum karat_status gemma_weights_load(struct gemma_weights *weights, const struct model_file *file,
                                      karat_progress_fn *on_progress, void *user, struct karat_error *err);
 void gemma_weights_free(struct gemma_weights *weights);
 
@@ -114,7 +117,7 @@ uint64_t gemma_cache_bytes_read(const struct gemma_shape *shape, const struct ge
 // ------------------------------------------------------------------------------------------------ forward
 
 struct gemma_step {
-    const uint32_t *ids;     // [n_tokens]
+    const uint32_t *ids;     // [n_tokens]; NULL: as it stands, for recorders that only list
     uint32_t n_tokens;       // 1 .. n_batch
     uint32_t first_position; // of ids[0]; everything before it is in the caches
     uint32_t first_row;      // scores are wanted of tokens first_row .. first_row + n_rows - 1
@@ -125,6 +128,12 @@ struct gemma_step {
 // recorder's work is done. Allocates nothing.
 void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, const struct gemma_weights *weights,
                    struct gemma_state *state, const struct gemma_step *step);
+
+// Adds the kernels that a session with these options will need, the likeliest first, by recording steps that nobody
+// runs. Weights need their places only; no session's memory is needed. Needs n_rows of 1 at least.
+enum karat_status gemma_rehearse(struct gpu_kernel_set *set, const struct gemma_shape *shape,
+                                 const struct gemma_weights *weights, const struct gemma_state_options *options,
+                                 struct gpu_device *device, struct karat_error *err);
 
 // f32 [n_rows][n_vocab] in host memory, of the last step whose work is done.
 const float *gemma_state_scores(const struct gemma_state *state);

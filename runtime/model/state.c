@@ -216,32 +216,38 @@ static void place(struct gpu_view views[SCRATCH_COUNT], struct gpu_buffer *arena
         views[i] = (struct gpu_view){ spans[i].size_bytes > 0 ? arena : NULL, offsets[i], spans[i].size_bytes };
 }
 
+// Lays the scratch out in the arena, which may not be there yet; returns how large it must be.
+static uint64_t place_scratch(struct gemma_state *state, const struct gemma_shape *shape, const struct gpu_plan *plan)
+{
+    struct layout layout;
+    lay_out(&layout, shape, &state->options, plan);
+    state->n_spread = layout.n_spread;
+    place(state->spread, state->arena, layout.spread, layout.spread_at);
+    place(state->packed, state->arena, layout.packed, layout.packed_at);
+    return layout.arena_bytes;
+}
+
 static enum karat_status create_scratch(struct gemma_state *state, const struct gemma_shape *shape,
                                         struct gpu_device *device, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    struct layout layout;
-    lay_out(&layout, shape, &state->options, gpu_device_plan(device));
+    const struct gpu_plan *plan = gpu_device_plan(device);
+    const uint64_t arena_bytes = place_scratch(state, shape, plan);
     TRY(gpu_buffer_create(&state->arena, device,
-                          &(struct gpu_buffer_options){ layout.arena_bytes, GPU_MEMORY_DEVICE, "scratch" }, err));
-    state->n_spread = layout.n_spread;
-    place(state->spread, state->arena, layout.spread, layout.spread_at);
-    place(state->packed, state->arena, layout.packed, layout.packed_at);
-    state->counters.size_bytes = OP_COUNTERS_BYTES;
+                          &(struct gpu_buffer_options){ arena_bytes, GPU_MEMORY_DEVICE, "scratch" }, err));
+    place_scratch(state, shape, plan);
     TRY(gpu_buffer_create(&state->counters.buffer, device,
                           &(struct gpu_buffer_options){ OP_COUNTERS_BYTES, GPU_MEMORY_DEVICE, "counters" }, err));
 cleanup:
     return status;
 }
 
-static enum karat_status create_caches(struct gemma_state *state, const struct gemma_shape *shape,
-                                       struct gpu_device *device, struct karat_error *err)
+static enum karat_status create_caches(struct gemma_state *state, struct gpu_device *device, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    for (uint32_t i = 0; i < shape->n_layers; ++i) {
+    for (uint32_t i = 0; i < state->n_layers; ++i) {
         struct op_cache *cache = &state->caches[i];
         char name[64];
-        *cache = cache_shape(shape, i, &state->options);
         const uint64_t half_bytes = op_cache_bytes(cache) / 2;
         snprintf(name, sizeof name, "keys of layer %" PRIu32, i);
         TRY(gpu_buffer_create(&cache->keys, device, &(struct gpu_buffer_options){ half_bytes, GPU_MEMORY_DEVICE, name },
@@ -271,22 +277,39 @@ cleanup:
     return status;
 }
 
+enum karat_status gemma_state_outline(struct gemma_state **out, const struct gemma_shape *shape,
+                                      const struct gemma_state_options *options, const struct gpu_plan *plan,
+                                      struct karat_error *err)
+{
+    *out = NULL;
+    struct gemma_state *state = calloc(1, sizeof *state);
+    struct op_cache *caches = calloc(shape->n_layers, sizeof *caches);
+    if (!state || !caches) {
+        free(state);
+        free(caches);
+        return status_fail(err, KARAT_ERR_MEMORY, "no memory for the state of a session");
+    }
+    state->options = *options;
+    state->n_layers = shape->n_layers;
+    state->n_ring = ring_slots(shape, options);
+    state->caches = caches;
+    for (uint32_t i = 0; i < shape->n_layers; ++i)
+        caches[i] = cache_shape(shape, i, options);
+    place_scratch(state, shape, plan);
+    state->counters.size_bytes = OP_COUNTERS_BYTES;
+    *out = state;
+    return KARAT_OK;
+}
+
 enum karat_status gemma_state_create(struct gemma_state **out, const struct gemma_shape *shape,
                                      const struct gemma_state_options *options, struct gpu_device *device,
                                      struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
+    struct gemma_state *state = NULL;
     *out = NULL;
-    struct gemma_state *state = calloc(1, sizeof *state);
-    if (!state)
-        return status_fail(err, KARAT_ERR_MEMORY, "no memory for the state of a session");
-    state->options = *options;
-    state->n_layers = shape->n_layers;
-    state->n_ring = ring_slots(shape, options);
-    state->caches = calloc(shape->n_layers, sizeof *state->caches);
-    if (!state->caches)
-        TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for the state of a session"));
-    TRY(create_caches(state, shape, device, err));
+    TRY(gemma_state_outline(&state, shape, options, gpu_device_plan(device), err));
+    TRY(create_caches(state, device, err));
     TRY(create_scratch(state, shape, device, err));
     TRY(create_host_buffers(state, shape, device, err));
     *out = state;

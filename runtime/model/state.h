@@ -72,4 +72,9 @@ struct gemma_state {
     struct gpu_buffer *ids, *step, *scores; // the host's ends of a step
 };
 
+// A state with every shape and size but no buffers, for recorders that only list. gemma_state_destroy() takes it.
+enum karat_status gemma_state_outline(struct gemma_state **out, const struct gemma_shape *shape,
+                                      const struct gemma_state_options *options, const struct gpu_plan *plan,
+                                      struct karat_error *err);
+
 #endif

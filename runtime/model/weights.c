@@ -319,20 +319,24 @@ cleanup:
 
 // ------------------------------------------------------------------------------------------------ device
 
-enum karat_status gemma_weights_load(struct gemma_weights *weights, const struct gemma_shape *shape,
-                                     const struct model_file *file, struct gpu_device *device,
-                                     karat_progress_fn *on_progress, void *user, struct karat_error *err)
+enum karat_status gemma_weights_place(struct gemma_weights *weights, const struct gemma_shape *shape,
+                                      const struct model_file *file, struct gpu_device *device, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     TRY(create_rope(&weights->rope, shape, false, file, device, err));
     TRY(create_rope(&weights->rope_sliding, shape, true, file, device, err));
     TRY(op_store_create(&weights->store, device, weights->items, weights->n_items, err));
-    TRY(op_store_load(weights->store, file, on_progress, user, err));
     if (!weights->untied)
         weights->head = weights->embedding;
     weights->head.label = HEAD;
 cleanup:
     return status;
+}
+
+enum karat_status gemma_weights_load(struct gemma_weights *weights, const struct model_file *file,
+                                     karat_progress_fn *on_progress, void *user, struct karat_error *err)
+{
+    return op_store_load(weights->store, file, on_progress, user, err);
 }
 
 void gemma_weights_free(struct gemma_weights *weights)

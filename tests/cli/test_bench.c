@@ -97,8 +97,8 @@ static void make_example(struct example *e)
         .report = { .facts = { .name = "a \"model\"", .weights = "Q4_K", .device = "a card" },
                     .n_rows = 3,
                     .copy_bytes_per_second = 250e9,
-                    .cold = { true, 9.5, 8.25, 12.125 },
-                    .warm = { true, 5, 4.75, 5.5 },
+                    .cold = { true, 9.5, 8.25, 20.5, 97, 12.125 },
+                    .warm = { true, 5, 4.75, 0.125, 98, 5.5 },
                     .n_start_tokens = 16 },
     };
     e->rows[1].phases = e->phases;
@@ -142,9 +142,10 @@ TEST(tables_show_every_number_in_its_unit)
                "attn_q               mat_vec.Q4_K                  30.0    15.000  99.6 %       900     60.0     24 %\n"
                "everything else                                    31.0     0.062   0.4 %      0.00     0.02      0 %\n"
                "\n"
-               "start                  weights      open  first token   (seconds; a prompt of 16 tokens)\n"
-               "no compiled kernels      8.250     9.500       12.125\n"
-               "compiled kernels         4.750     5.000        5.500\n");
+               "start                  weights      open   kernels  of threads  first token   (seconds; a prompt of 16 "
+               "tokens)\n"
+               "nothing compiled         8.250     9.500        97      20.500       12.125\n"
+               "compiled before          4.750     5.000        98       0.125        5.500\n");
     app_text_free(&out);
 }
 
@@ -201,6 +202,8 @@ TEST(json_holds_the_same_numbers)
     CHECK_NEAR(number(&json, fixed, "ms_per_gb"), 5, 1e-6);
     const size_t cold = app_json_member(&json, app_json_member(&json, 0, "start"), "cold");
     CHECK_NEAR(number(&json, cold, "weights_s"), 8.25, 1e-9);
+    CHECK_NEAR(number(&json, cold, "kernels"), 97, 0);
+    CHECK_NEAR(number(&json, cold, "kernels_thread_s"), 20.5, 1e-9);
     CHECK_NEAR(number(&json, cold, "first_token_s"), 12.125, 1e-9);
 
     const size_t rows = app_json_member(&json, 0, "rows");

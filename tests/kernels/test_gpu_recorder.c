@@ -380,6 +380,30 @@ TEST(a_recorder_can_be_timed_on_its_own_and_slices_do_not_count_bytes_twice)
         SKIP("the device has no timestamps");
 }
 
+TEST(a_recorder_that_only_lists_records_nothing_and_needs_no_buffers)
+{
+    struct bed bed;
+    struct gpu_kernel_set set = { 0 };
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const uint32_t n_made = gpu_kernel_totals(bed.device).n;
+    gpu_recorder_only_list(bed.recorder, &set);
+    const struct gpu_view nowhere = { .size_bytes = BED_BYTES };
+    bed_scale(&bed, nowhere, nowhere, 2.0f);
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 3.0f);
+    bed_scale_grid(&bed, nowhere, nowhere, 2.0f, 1, 0, 0, 1, 1); // nothing to do, so no kernel is needed
+    gpu_record_copy(bed.recorder, nowhere, nowhere);
+    gpu_record_fill(bed.recorder, nowhere, 0);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK_UINT(set.n, 1);
+    CHECK(set.wishes[0].desc == &scale_desc && set.wishes[0].spec[0] == 64);
+    CHECK(isnan(bed_floats(bed.y)[0]));
+    CHECK_UINT(bed_counters(&bed).n_dispatches, 0);
+    CHECK_UINT(gpu_kernel_totals(bed.device).n, n_made);
+    gpu_kernel_set_free(&set);
+    bed_close(t, &bed);
+}
+
 TEST(device_time_is_summed_by_label)
 {
     struct bed bed;

@@ -90,7 +90,9 @@ static bool open_bench(struct test *t, struct bench *b, struct tiny_gemma *model
     if (status == KARAT_OK)
         status = gemma_weights_bind(&b->weights, &b->shape, b->file, &b->err);
     if (status == KARAT_OK)
-        status = gemma_weights_load(&b->weights, &b->shape, b->file, b->device, NULL, NULL, &b->err);
+        status = gemma_weights_place(&b->weights, &b->shape, b->file, b->device, &b->err);
+    if (status == KARAT_OK)
+        status = gemma_weights_load(&b->weights, b->file, NULL, NULL, &b->err);
     if (status == KARAT_OK)
         status = gpu_recorder_create(&b->recorder, b->device, &b->err);
     return test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", b->err.text);
