@@ -168,10 +168,15 @@ make_intel_shim() {
     rm -rf "$work"
 }
 
-# The open NVIDIA driver, whose compiler Debian 12's Mesa lacks, with the stub of its kernel driver.
-make_nvk() {
-    prefix "$deps/nvk" trixie mesa-vulkan-drivers mesa-drm-shim libc6 libstdc++6 libgcc-s1 libdrm2 libdisplay-info2 \
-        libzstd1 zlib1g libexpat1 libudev1 libcap2 libwayland-client0 libffi8 libxcb-keysyms1
+# A newer Mesa, for what Debian 12's backport lacks: a CPU driver with cooperative matrices, the open NVIDIA driver, and
+# AMD's with matrices for its latest cards; with the stubs of their kernel drivers.
+make_mesa26() {
+    local driver
+    prefix "$deps/mesa26" trixie-backports mesa-vulkan-drivers mesa-drm-shim libc6 libstdc++6 libgcc-s1 libdrm2 \
+        libdisplay-info2 libllvm19 libzstd1 zlib1g libexpat1 libudev1 libcap2 libwayland-client0 libffi8 libxcb-keysyms1
+    for driver in intel intel_hasvk virtio asahi freedreno gfxstream; do
+        rm -f "$deps"/mesa26/usr/lib/*/libvulkan_$driver.so "$deps"/mesa26/usr/share/vulkan/icd.d/${driver}*_icd.json
+    done
 }
 
 case $what in make_*)
@@ -208,6 +213,6 @@ if [ $what = tests ]; then
     optional layers make_layers || true
     optional locale make_locale || true
     optional swiftshader make_swiftshader || true
-    optional nvk make_nvk || true
+    optional mesa26 make_mesa26 || true
     optional intel-shim make_intel_shim || true
 fi

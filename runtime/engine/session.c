@@ -100,6 +100,8 @@ enum karat_status karat_session_open(struct karat_session **out, struct karat_mo
     if (options->timing)
         TRY(gpu_recorder_start_timing(session->recorder, err));
     gpu_recorder_set_cancel(session->recorder, &session->cancel);
+    if (plan.cache == OP_CACHE_F32)
+        gpu_recorder_limit_tier(session->recorder, GPU_TIER_BASE);
     TRY(gemma_state_create(&session->state, &model->shape, &plan, model->device, err));
     TRY(sampler_create(&session->sampler, model->shape.n_vocab, err));
     *out = session;

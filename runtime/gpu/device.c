@@ -99,7 +99,7 @@ static enum karat_status create_handle(struct gpu_device *device, struct karat_e
     VkPhysicalDeviceFeatures2 features = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                            .pNext = &v11,
                                            .features = { .shaderInt16 = seen->int16, .shaderInt64 = seen->int64 } };
-    if (seen->coopmat) {
+    if (device->plan.tier == GPU_TIER_COOPMAT) {
         coopmat.pNext = features.pNext;
         features.pNext = &coopmat;
         extensions[n_extensions++] = GPU_COOPMAT_EXTENSION;
@@ -161,6 +161,13 @@ cleanup:
     return status;
 }
 
+static bool pretends_gpu;
+
+void gpu_device_pretend_gpu(bool pretend)
+{
+    pretends_gpu = pretend;
+}
+
 enum karat_status gpu_device_create(struct gpu_device **out, const struct gpu_device_options *options,
                                     struct karat_error *err)
 {
@@ -193,6 +200,7 @@ enum karat_status gpu_device_create(struct gpu_device **out, const struct gpu_de
     device->snapshot = seen[index];
     device->physical = physical[index];
     TRY(gpu_plan_make(&device->plan, &device->snapshot, options->vram_limit_bytes, err));
+    device->plan.cpu = device->plan.cpu && !pretends_gpu;
     TRY(create_handle(device, err));
     TRY(create_set_layouts(device, err));
     gpu_notes_locate(device, options->pipeline_cache_dir);

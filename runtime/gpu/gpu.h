@@ -58,6 +58,7 @@ struct gpu_snapshot {
     bool buffer_device_address, synchronization2, timeline_semaphore, memory_model, scalar_layout;
     bool storage_8bit, storage_16bit, int8, int16, int64, float16;
     bool int_dot, int_dot_accelerated; // packed 4x8; accelerated means in hardware
+    bool int_dot_mixed_accelerated;    // one factor signed, the other not
     bool coopmat;
     uint32_t n_coopmat_shapes;
     struct gpu_coopmat_shape coopmat_shapes[GPU_COOPMAT_SHAPES_MAX];
@@ -88,6 +89,9 @@ struct gpu_plan {
     uint64_t budget_bytes;         // device memory we allow ourselves
     uint64_t max_allocation_bytes; // one VkDeviceMemory; never above 1 GiB
     uint64_t max_binding_bytes;    // one storage binding; larger data is bound in windows
+    struct {
+        uint32_t m, n, k;
+    } coopmat; // GPU_TIER_COOPMAT: the shape kernels are compiled for, powers of two, k at most 32
 };
 
 // What we will ask of a device we have only looked at. Pure. vram_limit_bytes 0: no limit of ours.
@@ -262,6 +266,11 @@ struct gpu_device *gpu_recorder_device(const struct gpu_recorder *recorder);
 // timestamps cost time themselves, so rates are measured without. Errors  KARAT_ERR_UNSUPPORTED  the device has no
 // clock
 enum karat_status gpu_recorder_start_timing(struct gpu_recorder *recorder, struct karat_error *err);
+
+// The device's plan with a tier of at most what was allowed: ops choose kernels by it. Work that must not round its
+// operands allows GPU_TIER_BASE only.
+const struct gpu_plan *gpu_recorder_plan(const struct gpu_recorder *recorder);
+void gpu_recorder_limit_tier(struct gpu_recorder *recorder, enum gpu_tier highest);
 
 struct gpu_dispatch {
     const struct gpu_kernel_desc *desc;

@@ -7,6 +7,9 @@
 // From now on the device behaves as after VK_ERROR_DEVICE_LOST.
 void gpu_device_lose(struct gpu_device *device);
 
+// Devices made from now on take themselves for a GPU, whatever they are, and get its kernels.
+void gpu_device_pretend_gpu(bool pretend);
+
 // How often the recorder asked host or driver for memory; the same work again adds nothing.
 uint64_t gpu_recorder_growths(const struct gpu_recorder *recorder);
 

@@ -37,22 +37,58 @@ static bool find_compute_family(const struct gpu_snapshot *seen, uint32_t *out)
     return found;
 }
 
-static bool multiplies_float16(const struct gpu_snapshot *seen)
+static bool is_power_of_two(uint32_t value)
 {
+    return value > 0 && (value & (value - 1)) == 0;
+}
+
+// The largest shape that multiplies f16 and adds in f32: the fewer instructions, the fewer loads of operands. NULL
+// where there is none that kernels can use.
+static const struct gpu_coopmat_shape *find_coopmat(const struct gpu_snapshot *seen)
+{
+    const struct gpu_coopmat_shape *best = NULL;
     for (uint32_t i = 0; i < seen->n_coopmat_shapes; ++i) {
         const struct gpu_coopmat_shape *s = &seen->coopmat_shapes[i];
-        if (s->a_type == GPU_COOPMAT_FLOAT16 && s->b_type == GPU_COOPMAT_FLOAT16 && s->c_type == GPU_COOPMAT_FLOAT32 &&
-            s->result_type == GPU_COOPMAT_FLOAT32)
-            return true;
+        if (s->a_type != GPU_COOPMAT_FLOAT16 || s->b_type != GPU_COOPMAT_FLOAT16 || s->c_type != GPU_COOPMAT_FLOAT32 ||
+            s->result_type != GPU_COOPMAT_FLOAT32)
+            continue;
+        if (!is_power_of_two(s->m) || !is_power_of_two(s->n) || !is_power_of_two(s->k) || s->m < 8 || s->m > 16 ||
+            s->n < 8 || s->n > 16 || s->k < 8 || s->k > 32)
+            continue;
+        if (!best || s->m * s->n * s->k > best->m * best->n * best->k)
+            best = s;
     }
-    return false;
+    return best;
+}
+
+// Some drivers offer cooperative matrices that are slow or wrong.
+static bool trusts_coopmat(const struct gpu_snapshot *seen)
+{
+    switch (seen->vendor) {
+    case GPU_VENDOR_AMD:
+        // The proprietary driver offers them on every card, in software before RDNA 3, which is the first with
+        // products of mixed sign.
+        return seen->int_dot_mixed_accelerated;
+    case GPU_VENDOR_INTEL:
+        // Arc A (Xe-HPG) got slower by them; only Xe2 and later have matrices 16 columns wide.
+        return find_coopmat(seen)->n >= 16;
+    default:
+        return true;
+    }
+}
+
+static bool knows_subgroup_size(const struct gpu_snapshot *seen)
+{
+    return seen->full_subgroups && (seen->subgroup_size_control || seen->subgroup_size_min == seen->subgroup_size_max);
 }
 
 static enum gpu_tier choose_tier(const struct gpu_snapshot *seen)
 {
     if (!seen->float16 || !seen->storage_16bit || !seen->storage_8bit || !seen->int8 || !seen->int16)
         return GPU_TIER_BASE;
-    return seen->coopmat && seen->memory_model && multiplies_float16(seen) ? GPU_TIER_COOPMAT : GPU_TIER_FLOAT16;
+    if (!seen->coopmat || !seen->memory_model || !find_coopmat(seen) || !knows_subgroup_size(seen))
+        return GPU_TIER_FLOAT16;
+    return trusts_coopmat(seen) ? GPU_TIER_COOPMAT : GPU_TIER_FLOAT16;
 }
 
 static uint32_t choose_subgroup_size(const struct gpu_snapshot *seen)
@@ -164,6 +200,12 @@ enum karat_status gpu_plan_make(struct gpu_plan *out, const struct gpu_snapshot 
         .max_allocation_bytes = max_allocation,
         .max_binding_bytes = least(seen->max_storage_range_bytes, max_allocation),
     };
+    if (out->tier == GPU_TIER_COOPMAT) {
+        const struct gpu_coopmat_shape *shape = find_coopmat(seen);
+        out->coopmat.m = shape->m;
+        out->coopmat.n = shape->n;
+        out->coopmat.k = shape->k;
+    }
     return KARAT_OK;
 }
 

@@ -59,6 +59,7 @@ struct queue {
 
 struct gpu_recorder {
     struct gpu_device *device;
+    struct gpu_plan plan;
     struct gpu_set_cache sets;
     struct gpu_timing *timing; // NULL unless dispatches are measured
     VkSemaphore timeline;
@@ -738,6 +739,7 @@ enum karat_status gpu_recorder_create(struct gpu_recorder **out, struct gpu_devi
         return status_fail(err, KARAT_ERR_MEMORY, "no host memory for a recorder");
     const uint32_t bits = device->snapshot.queue_families[device->plan.queue_family].timestamp_bits;
     r->device = device;
+    r->plan = device->plan;
     gpu_set_cache_init(&r->sets, device);
     r->has_timestamps = bits > 0 && device->snapshot.timestamp_period_ns > 0;
     r->timestamp_mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
@@ -797,6 +799,17 @@ enum karat_status gpu_recorder_start_timing(struct gpu_recorder *r, struct karat
 void gpu_recorder_only_list(struct gpu_recorder *r, struct gpu_kernel_set *set)
 {
     r->listing = set;
+}
+
+const struct gpu_plan *gpu_recorder_plan(const struct gpu_recorder *r)
+{
+    return &r->plan;
+}
+
+void gpu_recorder_limit_tier(struct gpu_recorder *r, enum gpu_tier highest)
+{
+    const enum gpu_tier tier = gpu_device_plan(r->device)->tier;
+    r->plan.tier = tier < highest ? tier : highest;
 }
 
 void gpu_recorder_set_cancel(struct gpu_recorder *r, const volatile int *cancel)

@@ -116,6 +116,7 @@ static void read_properties(struct gpu_snapshot *out, VkPhysicalDevice device)
     out->subgroup_size_max = v13.maxSubgroupSize ? v13.maxSubgroupSize : v11.subgroupSize;
     out->subgroup_size_control = (v13.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
     out->int_dot_accelerated = v13.integerDotProduct4x8BitPackedSignedAccelerated;
+    out->int_dot_mixed_accelerated = v13.integerDotProduct4x8BitPackedMixedSignednessAccelerated;
 }
 
 static void read_features(struct gpu_snapshot *out, VkPhysicalDevice device, const struct extensions *extensions)

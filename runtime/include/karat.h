@@ -167,6 +167,7 @@ KARAT_API enum karat_status karat_file_info(char **json_out, const char *path,
 
 // ---------------------------------------------------------------------------------------------------- sessions
 
+// F32 is for comparing scores: nothing else is rounded either, where the device would multiply matrices of f16.
 enum karat_cache_type { KARAT_CACHE_F16, KARAT_CACHE_F32 };
 
 struct karat_session_options {

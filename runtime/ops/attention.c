@@ -182,7 +182,7 @@ void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_vi
     // Tokens in chunks whose partial results fit the scratch and whose rows fit a binding.
     const uint32_t n_heads = shape->n_heads;
     const uint64_t row_bytes = (uint64_t)n_heads * cache->head_size * sizeof(float);
-    uint32_t chunk = rows_min(shape->n_tokens, rows_per_window(gpu_device_plan(gpu_recorder_device(rec)), row_bytes));
+    uint32_t chunk = rows_min(shape->n_tokens, rows_per_window(gpu_recorder_plan(rec), row_bytes));
     if (p.n_parts > 1)
         chunk = rows_min(rows_min(chunk, rows_max(1, OP_COUNTERS_EACH / n_heads)),
                          rows_max(1, scratch_rows(limits->cpu, shape->n_tokens, n_heads) / n_heads / p.n_parts));

@@ -8,6 +8,7 @@
 #include "ops/store.h"
 #include "ops/twins.h"
 #include "ops/twins_network.h"
+#include "shared/mat_mul_cm.h"
 
 // ------------------------------------------------------------------------------------------------ weights
 
@@ -92,6 +93,33 @@ void check_store_tensor(struct check *c, struct check_stored *out, enum qtype ty
         c->status = op_store_load(out->store, NULL, NULL, NULL, &c->err);
 }
 
+// What a product's twin computes with. Cooperative matrices hold f16: the twin rounds its operands in the same way, so
+// that the bound is about the sums alone. Weights are decoded in f32, by whatever order of operations, before they are
+// rounded, which tips one in some thousands to the other side.
+#define BOUND_F32 1e-5
+#define BOUND_F16 5e-5
+
+static const float *rounded(struct check *c, const float *values, size_t n, float scale)
+{
+    const float limit = MAT_MUL_CM_HALF_MAX;
+    float *out = check_alloc(c, n, sizeof *out);
+    for (size_t i = 0; out && i < n; ++i) {
+        const float value = values[i] / scale;
+        out[i] = scale * check_from_f16(check_f16(value > limit ? limit : value < -limit ? -limit : value));
+    }
+    return out;
+}
+
+static void use_precision(struct check *c, enum kernel kernel, const float **w, size_t n_w, const float **x, size_t n_x)
+{
+    const bool is_f16 = kernel == KERNEL_MAT_MUL_CM || kernel == KERNEL_MAT_MUL_CM_EXPERTS;
+    c->bound = is_f16 ? BOUND_F16 : BOUND_F32;
+    if (!is_f16 || !*w || !*x)
+        return;
+    *w = rounded(c, *w, n_w, 1);
+    *x = rounded(c, *x, n_x, MAT_MUL_CM_X_SCALE);
+}
+
 struct gpu_plan check_plan_like(const struct check *c, bool like_gpu)
 {
     struct gpu_plan plan = *gpu_device_plan(c->device);
@@ -124,10 +152,11 @@ void check_linear(struct check *c, const void *shape)
     const size_t n_x = (size_t)s->n_tokens * x_stride, n_y = (size_t)s->n_tokens * y_stride;
     const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
     struct check_stored stored = { 0 };
-    c->bound = 1e-5;
     check_store_tensor(c, &stored, s->type, s->n_cols, s->first_row + s->n_rows + s->n_more_rows, 0,
                        &(struct op_store_item){ .first_row = s->first_row, .n_rows = s->n_rows }, s->block_limit_bytes);
-    const float *x = check_random(c, n_x, 1);
+    const float *x = check_random(c, n_x, s->x_scale > 0 ? s->x_scale : 1), *twin_x = x, *twin_w = stored.decoded;
+    use_precision(c, linear_choose(&plan, &stored.weight, s->n_tokens).kernel, &twin_w,
+                  (size_t)(s->first_row + s->n_rows) * s->n_cols, &twin_x, n_x);
     double *want = check_alloc(c, (size_t)s->n_tokens * s->n_rows, sizeof *want);
     const struct gpu_view in = check_input(c, x, n_x * sizeof *x), out = check_output(c, n_y * sizeof *x);
     if (c->status == KARAT_OK) {
@@ -136,7 +165,7 @@ void check_linear(struct check *c, const void *shape)
             &(struct op_linear_shape){
                 .n_tokens = s->n_tokens, .x_stride = x_stride, .y_stride = y_stride, .y_offset = s->y_offset });
         check_submit(c);
-        twin_linear(want, x, stored.decoded + (size_t)s->first_row * s->n_cols, s->n_tokens, s->n_rows, s->n_cols,
+        twin_linear(want, twin_x, twin_w + (size_t)s->first_row * s->n_cols, s->n_tokens, s->n_rows, s->n_cols,
                     x_stride);
         check_compare(c, written(c, check_read(c, out), s->n_tokens, y_stride, s->y_offset, s->n_rows), want,
                       (size_t)s->n_tokens * s->n_rows);
@@ -220,12 +249,14 @@ void check_experts(struct check *c, const void *shape)
     const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
     struct op_route route = { .n_experts = s->n_experts, .n_used = s->n_used };
     struct check_stored stored = { 0 };
-    c->bound = 1e-5;
     const uint32_t plane_rows = s->first_row + s->n_rows + s->n_more_rows;
     check_store_tensor(c, &stored, s->type, s->n_cols, plane_rows, s->n_experts,
                        &(struct op_store_item){ .first_row = s->first_row, .n_rows = s->n_rows }, s->block_limit_bytes);
     const uint32_t *ids = random_route(c, &plan, &route, s->n_tokens);
-    const float *x = check_random(c, n_x, 1);
+    const float *x = check_random(c, n_x, 1), *twin_x = x, *twin_w = stored.decoded;
+    const uint32_t tile_pairs = choose_plan_tile_pairs(&plan, s->n_tokens, s->n_experts, s->n_used);
+    use_precision(c, choose_experts(&plan, s->n_cols, tile_pairs).kernel, &twin_w,
+                  (size_t)plane_rows * s->n_experts * s->n_cols, &twin_x, n_x);
     double *want = check_alloc(c, (size_t)n_pairs * s->n_rows, sizeof *want);
     const struct gpu_view in = check_input(c, x, n_x * sizeof *x), out = check_output(c, n_y * sizeof *x);
     if (c->status == KARAT_OK) {
@@ -236,9 +267,9 @@ void check_experts(struct check *c, const void *shape)
         check_submit(c);
         for (uint32_t pair = 0; pair < n_pairs; ++pair)
             twin_linear(want + (size_t)pair * s->n_rows,
-                        x + (size_t)(s->x_per_pair ? pair : pair / s->n_used) * s->n_cols,
-                        stored.decoded + ((size_t)ids[pair] * plane_rows + s->first_row) * s->n_cols, 1, s->n_rows,
-                        s->n_cols, s->n_cols);
+                        twin_x + (size_t)(s->x_per_pair ? pair : pair / s->n_used) * s->n_cols,
+                        twin_w + ((size_t)ids[pair] * plane_rows + s->first_row) * s->n_cols, 1, s->n_rows, s->n_cols,
+                        s->n_cols);
         check_compare(c, written(c, check_read(c, out), n_pairs, y_stride, s->y_offset, s->n_rows), want,
                       (size_t)n_pairs * s->n_rows);
     }
@@ -253,10 +284,13 @@ void check_experts_down(struct check *c, const void *shape)
     const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
     struct op_route route = { .n_experts = s->n_experts, .n_used = s->n_used };
     struct check_stored stored = { 0 };
-    c->bound = 1e-5;
     check_store_tensor(c, &stored, s->type, s->n_cols, s->n_rows, s->n_experts, &(struct op_store_item){ 0 }, 0);
     const uint32_t *ids = random_route(c, &plan, &route, s->n_tokens);
-    const float *x = check_random(c, n_x, 1), *weights = check_random(c, n_pairs, 1);
+    const float *x = check_random(c, n_x, 1), *twin_x = x, *twin_w = stored.decoded;
+    const float *weights = check_random(c, n_pairs, 1);
+    const uint32_t tile_pairs = choose_plan_tile_pairs(&plan, s->n_tokens, s->n_experts, s->n_used);
+    use_precision(c, choose_experts(&plan, s->n_cols, tile_pairs).kernel, &twin_w,
+                  (size_t)s->n_experts * s->n_rows * s->n_cols, &twin_x, n_x);
     double *pairs = check_alloc(c, (size_t)n_pairs * s->n_rows, sizeof *pairs);
     double *want = check_alloc(c, n_m, sizeof *want);
     const struct gpu_view in = check_input(c, x, n_x * sizeof *x), out = check_output(c, n_m * sizeof *x);
@@ -268,8 +302,8 @@ void check_experts_down(struct check *c, const void *shape)
         experts_down_record(c->rec, &plan, out, in, &stored.weight, &route, scratch, s->n_tokens);
         check_submit(c);
         for (uint32_t pair = 0; pair < n_pairs; ++pair)
-            twin_linear(pairs + (size_t)pair * s->n_rows, x + (size_t)pair * s->n_cols,
-                        stored.decoded + (size_t)ids[pair] * s->n_rows * s->n_cols, 1, s->n_rows, s->n_cols, s->n_cols);
+            twin_linear(pairs + (size_t)pair * s->n_rows, twin_x + (size_t)pair * s->n_cols,
+                        twin_w + (size_t)ids[pair] * s->n_rows * s->n_cols, 1, s->n_rows, s->n_cols, s->n_cols);
         twin_pair_sum(want, pairs, weights, s->n_tokens, s->n_used, s->n_rows);
         check_compare(c, check_read(c, out), want, n_m);
         check_read(c, scratch);

@@ -12,6 +12,7 @@ struct check_linear_shape {
     uint32_t first_row, n_more_rows;     // of the tensor that the weight leaves out, before and after
     uint64_t block_limit_bytes;          // 0: the device's
     bool like_gpu;                       // the kernels that a GPU would get
+    double x_scale;                      // of the input; 0: 1
 };
 check_fn check_linear, check_embed; // check_embed: n_tokens rows of the table
 

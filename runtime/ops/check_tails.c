@@ -22,6 +22,14 @@ static struct check_stored store_all(struct check *c, enum qtype type, uint32_t 
     return stored;
 }
 
+// What is looked at is how products and steps come together: products of f16 have checks of their own.
+static struct gpu_plan plan_of(const struct check *c, bool like_gpu)
+{
+    struct gpu_plan plan = check_plan_like(c, like_gpu);
+    plan.tier = GPU_TIER_BASE;
+    return plan;
+}
+
 // W x as the step sees it.
 static float *product(struct check *c, const float *x, const float *w, uint32_t n_tokens, uint32_t n_rows,
                       uint32_t n_cols)
@@ -41,7 +49,7 @@ void check_linear_add_norm(struct check *c, const void *shape)
 {
     const struct check_tail *s = shape;
     const size_t n = (size_t)s->n_tokens * s->n_rows, n_x = (size_t)s->n_tokens * s->n_cols;
-    const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
+    const struct gpu_plan plan = plan_of(c, s->like_gpu);
     c->bound = BOUND;
     struct check_stored w = store_all(c, s->type, s->n_cols, s->n_rows, 0);
     const float *x = check_random(c, n_x, 1), *r = check_random(c, n, 3), scale = 0.25f;
@@ -89,7 +97,7 @@ void check_linear_route(struct check *c, const void *shape)
     const struct check_tail *s = shape;
     const size_t n = (size_t)s->n_tokens * s->n_rows, n_x = (size_t)s->n_tokens * s->n_cols;
     const uint32_t n_pairs = s->n_tokens * s->n_used;
-    const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
+    const struct gpu_plan plan = plan_of(c, s->like_gpu);
     c->bound = BOUND;
     struct check_stored w = store_all(c, s->type, s->n_cols, s->n_rows, 0);
     const float *x = check_random(c, n_x, 0.1), *scale = check_random_weights(c, s->n_rows);
@@ -131,7 +139,7 @@ void check_linear_heads(struct check *c, const void *shape)
     const uint32_t n_rows = s->n_heads * s->head_size, n_slots = s->first_position + s->n_tokens;
     const size_t n = (size_t)s->n_tokens * n_rows, n_x = (size_t)s->n_tokens * s->n_cols;
     const bool cached = s->to != OP_HEADS_QUERIES, f16 = cached && s->cache == OP_CACHE_F16;
-    const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
+    const struct gpu_plan plan = plan_of(c, s->like_gpu);
     c->bound = f16 ? 6e-4 : BOUND;
     struct check_stored w = store_all(c, s->type, s->n_cols, n_rows, 0);
     const float *x = check_random(c, n_x, 1), *norm = check_random_weights(c, s->head_size);
@@ -192,7 +200,7 @@ void check_gated(struct check *c, const void *shape)
     const struct check_tail *s = shape;
     const uint32_t n_used = s->n_experts > 0 ? s->n_used : 1, n_pairs = s->n_tokens * n_used;
     const size_t n = (size_t)n_pairs * s->n_rows, n_x = (size_t)s->n_tokens * s->n_cols;
-    const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
+    const struct gpu_plan plan = plan_of(c, s->like_gpu);
     c->bound = BOUND;
     struct check_stored gate = store_all(c, s->type, s->n_cols, s->n_rows, s->n_experts);
     struct check_stored up = store_all(c, s->type, s->n_cols, s->n_rows, s->n_experts);
@@ -234,7 +242,7 @@ void check_experts_join(struct check *c, const void *shape)
     const struct check_tail *s = shape;
     const uint32_t n_pairs = s->n_tokens * s->n_used, n_cols = s->n_rows; // columns of the join
     const size_t n = (size_t)s->n_tokens * n_cols, n_x = (size_t)n_pairs * s->n_cols;
-    const struct gpu_plan plan = check_plan_like(c, s->like_gpu);
+    const struct gpu_plan plan = plan_of(c, s->like_gpu);
     c->bound = BOUND;
     struct check_stored w = store_all(c, s->type, s->n_cols, s->n_rows, s->n_experts);
     const float *x = check_random(c, n_x, 1), *weights = check_random_weights(c, n_pairs), scale = 0.375f;

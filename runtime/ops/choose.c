@@ -2,8 +2,10 @@
 #include "ops/choose.h"
 
 #include "shared/mat_mul.h"
+#include "shared/mat_mul_cm.h"
 #include "shared/mat_vec.h"
 #include "shared/mat_vec_join.h"
+#include "shared/route.h"
 
 // One lane per row: a software device gathers loads lane by lane but broadcasts x in one instruction. Four rows per
 // lane share each x and, beyond one token, four columns share each weight: on lavapipe 1.2 times as fast as two rows at
@@ -69,7 +71,41 @@ static struct linear_choice choose_gpu_many(enum kernel kernel, uint32_t n_cols_
     };
 }
 
+// Many columns where the device multiplies matrices. The taller and wider the tile, the more often a decoded weight and
+// a column of x are used, and the fewer workgroups there are to fill the device. No more than 64 sums to a lane fit its
+// registers; subgroups of 16 lanes are Intel's, where 32 spill already (tests/registers).
+static struct linear_choice choose_gpu_matrix(enum kernel kernel, const struct gpu_plan *plan, uint32_t n_cols_wanted)
+{
+    const bool is_narrow = plan->subgroup_size == 16;
+    const uint32_t rows = n_cols_wanted <= 64 || is_narrow ? 64 : 128;
+    const uint32_t cols = n_cols_wanted <= 32 ? 32 : n_cols_wanted < 1024 || is_narrow ? 64 : 128;
+    const uint32_t wg_size = cols == 128 || (cols == 64 && is_narrow) ? 256 : 128;
+    // The part of a subgroup is as near to a square as powers of two allow.
+    const uint32_t area = rows * cols / (wg_size / plan->subgroup_size);
+    uint32_t sub_rows = plan->coopmat.m;
+    while (sub_rows * sub_rows < area)
+        sub_rows *= 2;
+    return (struct linear_choice){
+        .kernel = kernel,
+        .spec = { [MAT_MUL_CM_WG_SIZE] = wg_size,
+                  [MAT_MUL_CM_ROWS] = rows,
+                  [MAT_MUL_CM_COLS] = cols,
+                  [MAT_MUL_CM_SUB_ROWS] = sub_rows,
+                  [MAT_MUL_CM_SUB_COLS] = area / sub_rows,
+                  [MAT_MUL_CM_M] = plan->coopmat.m,
+                  [MAT_MUL_CM_N] = plan->coopmat.n,
+                  [MAT_MUL_CM_K] = plan->coopmat.k },
+        .rows_per_group = rows,
+        .cols_per_group = cols,
+    };
+}
+
 #define MAT_VEC_COLS_MAX 8
+
+static bool multiplies_matrices(const struct gpu_plan *plan)
+{
+    return plan->tier == GPU_TIER_COOPMAT;
+}
 
 struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
@@ -77,7 +113,14 @@ struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols,
         return choose_cpu(KERNEL_MAT_VEC, n_tokens);
     if (n_tokens <= MAT_VEC_COLS_MAX)
         return choose_gpu_few(KERNEL_MAT_VEC, n_cols, n_tokens);
+    if (multiplies_matrices(plan))
+        return choose_gpu_matrix(KERNEL_MAT_MUL_CM, plan, n_tokens);
     return choose_gpu_many(KERNEL_MAT_MUL, n_tokens);
+}
+
+bool choose_keeps_f32(enum qtype type, uint32_t n_rows)
+{
+    return type == QTYPE_F32 && n_rows <= ROUTE_MAX_EXPERTS;
 }
 
 struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols, uint32_t tile_pairs)
@@ -86,6 +129,8 @@ struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols
         return choose_cpu(KERNEL_MAT_VEC_EXPERTS, tile_pairs);
     if (tile_pairs <= MAT_VEC_COLS_MAX)
         return choose_gpu_few(KERNEL_MAT_VEC_EXPERTS, n_cols, tile_pairs);
+    if (multiplies_matrices(plan))
+        return choose_gpu_matrix(KERNEL_MAT_MUL_CM_EXPERTS, plan, tile_pairs);
     return choose_gpu_many(KERNEL_MAT_MUL_EXPERTS, tile_pairs);
 }
 
@@ -143,6 +188,9 @@ uint32_t choose_plan_tile_pairs(const struct gpu_plan *plan, uint32_t n_tokens, 
         return 1;
     if (plan->cpu || n_pairs < 4 * n_experts)
         return 4;
+    // Matrices cost little where columns are missing, and the weights of an expert are decoded once per tile.
+    if (multiplies_matrices(plan))
+        return n_pairs < 16 * n_experts ? 32 : 64;
     if (n_pairs < 12 * n_experts)
         return 8;
     return n_pairs < 24 * n_experts ? 16 : 32;

@@ -16,6 +16,9 @@ struct linear_choice {
 // For a product with rows of n_cols weights and n_tokens columns of x.
 struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens);
 
+// Whether a product keeps f32 operands on every device: the router's, whose choice of experts would amplify roundings.
+bool choose_keeps_f32(enum qtype type, uint32_t n_rows);
+
 // The same for experts, whose columns come in tiles of at most tile_pairs.
 struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols, uint32_t tile_pairs);
 

@@ -60,6 +60,14 @@ static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gp
     }
 }
 
+struct linear_choice linear_choose(const struct gpu_plan *plan, const struct op_weight *w, uint32_t n_tokens)
+{
+    struct gpu_plan allowed = *plan;
+    if (choose_keeps_f32(w->type, w->n_rows))
+        allowed.tier = GPU_TIER_BASE;
+    return choose_linear(&allowed, w->n_cols, n_tokens);
+}
+
 void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y, struct gpu_view x,
                    const struct op_weight *w, const struct op_linear_shape *shape)
 {
@@ -72,7 +80,7 @@ void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct
     const uint32_t window = rows_per_window(plan, x_bytes > y_bytes ? x_bytes : y_bytes);
     for (uint32_t first = 0; first < shape->n_tokens; first += window) {
         part.n_tokens = rows_min(window, shape->n_tokens - first);
-        const struct linear_choice choice = choose_linear(plan, w->n_cols, part.n_tokens);
+        const struct linear_choice choice = linear_choose(plan, w, part.n_tokens);
         record_tokens(rec, rows_view(y, first * y_bytes, part.n_tokens * y_bytes),
                       rows_view(x, first * x_bytes, part.n_tokens * x_bytes), w, &choice, &part);
     }
@@ -81,7 +89,7 @@ void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct
 void op_linear(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
                const struct op_linear_shape *shape)
 {
-    linear_record(rec, gpu_device_plan(gpu_recorder_device(rec)), y, x, w, shape);
+    linear_record(rec, gpu_recorder_plan(rec), y, x, w, shape);
 }
 
 void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y, struct gpu_view x,
@@ -122,7 +130,7 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
 void op_linear_experts(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
                        const struct op_route *route, const struct op_experts_shape *shape)
 {
-    linear_record_experts(rec, gpu_device_plan(gpu_recorder_device(rec)), y, x, w, route, shape);
+    linear_record_experts(rec, gpu_recorder_plan(rec), y, x, w, route, shape);
 }
 
 // ------------------------------------------------------------------------------------------------ gated
@@ -164,7 +172,7 @@ void linear_record_gated(struct gpu_recorder *rec, const struct gpu_plan *plan, 
 void op_linear_gated(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view scratch, struct gpu_view x,
                      const struct op_weight *gate, const struct op_weight *up, uint32_t n_tokens)
 {
-    linear_record_gated(rec, gpu_device_plan(gpu_recorder_device(rec)), y, scratch, x, gate, up, n_tokens);
+    linear_record_gated(rec, gpu_recorder_plan(rec), y, scratch, x, gate, up, n_tokens);
 }
 
 void linear_record_experts_gated(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y,
@@ -207,20 +215,22 @@ void op_experts_gated(struct gpu_recorder *rec, struct gpu_view y, struct gpu_vi
                       const struct op_weight *gate, const struct op_weight *up, const struct op_route *route,
                       uint32_t n_tokens)
 {
-    linear_record_experts_gated(rec, gpu_device_plan(gpu_recorder_device(rec)), y, scratch, x, gate, up, route,
-                                n_tokens);
+    linear_record_experts_gated(rec, gpu_recorder_plan(rec), y, scratch, x, gate, up, route, n_tokens);
 }
 
 // Rows and numbers of columns that reach every clause of choose.c, on any device.
-static const uint32_t list_widths[] = { 256, 512, 2816 }, list_tokens[] = { 1, 2, 4, 8, 16, 32, 64 };
+static const uint32_t list_widths[] = { 256, 512, 2816 }, list_tokens[] = { 1, 2, 4, 8, 16, 32, 64, 65, 1024 };
 
 static bool list_format(enum qtype type, const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
 {
+    const uint32_t largest_tile = choose_plan_tile_pairs(plan, 1u << 16, 128, 8);
     struct linear_choice seen[2 * COUNT(list_widths) * COUNT(list_tokens)];
     size_t n_seen = 0;
     for (size_t i = 0; i < 2 * COUNT(list_widths) * COUNT(list_tokens); ++i) {
         const uint32_t n_cols = list_widths[i / 2 % COUNT(list_widths)];
         const uint32_t n_tokens = list_tokens[i / 2 / COUNT(list_widths)];
+        if (i % 2 == 1 && n_tokens > largest_tile)
+            continue;
         const struct linear_choice choice =
             i % 2 == 0 ? choose_linear(plan, n_cols, n_tokens) : choose_experts(plan, n_cols, n_tokens);
         size_t k = 0;

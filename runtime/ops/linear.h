@@ -3,6 +3,7 @@
 #ifndef OPS_LINEAR_H
 #define OPS_LINEAR_H
 
+#include "ops/choose.h"
 #include "ops/ops.h"
 #include "shared/mat_vec.h"
 
@@ -14,6 +15,9 @@ uint64_t linear_bytes(const struct op_weight *w, uint64_t n_rows, uint64_t n_x, 
 uint64_t linear_experts_bytes(const struct op_weight *w, uint64_t n_rows, uint64_t n_pairs, uint64_t n_x, uint64_t n_y);
 
 struct mat_vec_params linear_params(const struct op_weight *w, const struct op_segment *segment);
+
+// How a device with this plan multiplies this weight with n_tokens columns.
+struct linear_choice linear_choose(const struct gpu_plan *plan, const struct op_weight *w, uint32_t n_tokens);
 
 // op_linear() with the kernels that a device with this plan gets.
 void linear_record(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view y, struct gpu_view x,

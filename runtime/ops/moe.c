@@ -11,10 +11,15 @@
 void op_route_bytes(uint64_t bytes[4], const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts,
                     uint32_t n_used)
 {
-    // Fewer tokens may be cut into smaller tiles, and so into more of them.
+    // Fewer tokens may be cut into smaller tiles, and so into more of them; so may those of a recorder whose tier is
+    // lower than the device's.
+    struct gpu_plan lowest = *plan;
+    lowest.tier = GPU_TIER_BASE;
     uint32_t n_tiles = 1;
-    for (uint32_t n = 1; n <= n_tokens; ++n)
+    for (uint32_t n = 1; n <= n_tokens; ++n) {
         n_tiles = rows_max(n_tiles, choose_plan_n_tiles(plan, n, n_experts, n_used));
+        n_tiles = rows_max(n_tiles, choose_plan_n_tiles(&lowest, n, n_experts, n_used));
+    }
     const uint64_t n_pairs = (uint64_t)n_tokens * n_used;
     bytes[0] = n_pairs * sizeof(uint32_t);
     bytes[1] = n_pairs * sizeof(float);
@@ -50,7 +55,7 @@ void step_route(struct gpu_view *buffers, uint32_t *spec, struct route_params *p
 static void record_route(struct gpu_recorder *rec, const struct op_route *route, struct gpu_view logits,
                          const struct op_vector *expert_scale, uint32_t n_tokens)
 {
-    const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
+    const struct gpu_plan *plan = gpu_recorder_plan(rec);
     const uint32_t per_group = rows_per_group(plan, n_tokens, 1);
     uint32_t spec[1 + ROUTE_N_SPEC] = { rows_group_size(plan, route->n_experts) };
     struct route_alone_params params = { .n_tokens = n_tokens, .per_group = per_group };
@@ -95,7 +100,7 @@ void route_sort_record(struct gpu_recorder *rec, const struct gpu_plan *plan, co
 void op_route(struct gpu_recorder *rec, const struct op_route *route, struct gpu_view logits,
               const struct op_vector *expert_scale, uint32_t n_tokens)
 {
-    const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
+    const struct gpu_plan *plan = gpu_recorder_plan(rec);
     if (!step_route_check(rec, route))
         return;
     record_route(rec, route, logits, expert_scale, n_tokens);
@@ -172,7 +177,7 @@ void experts_down_record(struct gpu_recorder *rec, const struct gpu_plan *plan, 
 void op_experts_down(struct gpu_recorder *rec, struct gpu_view m, struct gpu_view x, const struct op_weight *w,
                      const struct op_route *route, struct gpu_view scratch, uint32_t n_tokens)
 {
-    experts_down_record(rec, gpu_device_plan(gpu_recorder_device(rec)), m, x, w, route, scratch, n_tokens);
+    experts_down_record(rec, gpu_recorder_plan(rec), m, x, w, route, scratch, n_tokens);
 }
 
 void step_join(struct gpu_view *buffers, uint32_t *spec, struct join_params *params, struct gpu_view m,
@@ -198,7 +203,7 @@ void step_join(struct gpu_view *buffers, uint32_t *spec, struct join_params *par
 
 void op_join(struct gpu_recorder *rec, struct gpu_view m, const struct op_join *join)
 {
-    const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
+    const struct gpu_plan *plan = gpu_recorder_plan(rec);
     const uint32_t n_cols = join->w_out->n, window = rows_per_window(plan, (uint64_t)n_cols * sizeof(float));
     for (uint32_t token = 0; token < join->n_tokens; token += window) {
         const uint32_t n = rows_min(window, join->n_tokens - token);

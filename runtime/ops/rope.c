@@ -115,7 +115,7 @@ void step_heads(struct gpu_view *buffers, uint32_t *spec, struct heads_params *p
 static void record_heads(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads,
                          const struct cache_window *window, uint32_t n_tokens)
 {
-    const struct gpu_plan *plan = gpu_device_plan(gpu_recorder_device(rec));
+    const struct gpu_plan *plan = gpu_recorder_plan(rec);
     const uint32_t n_items = n_tokens * heads->n_heads, per_group = rows_per_group(plan, n_items, 8);
     uint32_t spec[1 + HEADS_N_SPEC] = { rows_group_size(plan, heads->head_size / 8) };
     struct heads_alone_params params = { .n_items = n_items, .per_group = per_group };
@@ -150,7 +150,7 @@ void heads_in_windows(struct gpu_recorder *rec, struct gpu_view x, const struct 
 
 void op_heads(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads, uint32_t n_tokens)
 {
-    heads_in_windows(rec, x, heads, n_tokens, gpu_device_plan(gpu_recorder_device(rec))->max_binding_bytes);
+    heads_in_windows(rec, x, heads, n_tokens, gpu_recorder_plan(rec)->max_binding_bytes);
 }
 
 bool kernel_list_rope(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)

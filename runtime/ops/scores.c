@@ -9,7 +9,7 @@
 
 static const struct gpu_plan *plan_of(const struct gpu_recorder *rec)
 {
-    return gpu_device_plan(gpu_recorder_device(rec));
+    return gpu_recorder_plan(rec);
 }
 
 void op_softcap(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, uint32_t n, float cap)

@@ -96,6 +96,7 @@ static const struct selftest_case cases[] = {
     { "linear: Q4_0, one token", check_linear, LINEAR(QTYPE_Q4_0, 704, 2816, 1), false },
     { "linear: Q4_K, 4 tokens", check_linear, LINEAR(QTYPE_Q4_K, 256, 2816, 4), true },
     { "linear: Q4_K, 65 tokens", check_linear, LINEAR(QTYPE_Q4_K, 256, 2816, 65), false },
+    { "linear: Q4_K, 1030 tokens", check_linear, LINEAR(QTYPE_Q4_K, 130, 512, 1030), true },
     { "linear: Q8_0, 17 tokens", check_linear, LINEAR(QTYPE_Q8_0, 256, 2112, 17), true },
     { "linear: F16, one token", check_linear, LINEAR(QTYPE_F16, 704, 704, 1), true },
     { "linear: BF16, one token", check_linear, LINEAR(QTYPE_BF16, 704, 704, 1), true },

@@ -173,7 +173,7 @@ void tails_join(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gp
 
 static const struct gpu_plan *plan_of(const struct gpu_recorder *rec)
 {
-    return gpu_device_plan(gpu_recorder_device(rec));
+    return gpu_recorder_plan(rec);
 }
 
 void op_linear_add_norm(struct gpu_recorder *rec, struct gpu_view z, struct gpu_view x, const struct op_weight *w,

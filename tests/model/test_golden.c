@@ -7,12 +7,15 @@
 // choose another expert: they are counted and printed, never averaged in.
 #include <stdlib.h>
 
+#include "gpu/gpu.h"
+#include "gpu/hooks.h"
 #include "karat.h"
 #include "test.h"
 #include "text/text.h"
 
 #define MARGIN_MIN 0.03
-#define EARLIER_MARGIN_MIN_F16 0.001 // two roundings to f16
+#define EARLIER_MARGIN_MIN_F16 0.001      // two roundings to f16
+#define EARLIER_MARGIN_MIN_MATRICES 0.003 // two roundings in every product
 #define TOP_GAP_MIN 0.05
 
 static const struct golden_case {
@@ -127,7 +130,7 @@ static void free_golden(struct golden *golden)
 
 struct comparison {
     struct test *t;
-    enum karat_cache_type cache;
+    double earlier_margin_min; // 0: earlier tokens are not rounded
     const struct golden_case *golden_case;
     const struct golden *golden;
     const char *how;
@@ -155,12 +158,32 @@ static uint32_t best(const float *row, uint32_t n, uint32_t without)
     return top;
 }
 
+// Whether sessions with f16 caches get products of cooperative matrices.
+static bool with_matrices;
+
+static double earlier_margin_min(enum karat_cache_type cache)
+{
+    return cache == KARAT_CACHE_F32 ? 0 : with_matrices ? EARLIER_MARGIN_MIN_MATRICES : EARLIER_MARGIN_MIN_F16;
+}
+
+static bool has_matrices(bool pretend_gpu)
+{
+    struct gpu_device *device = NULL;
+    gpu_device_pretend_gpu(pretend_gpu);
+    gpu_device_create(&device, NULL, NULL);
+    gpu_device_pretend_gpu(false);
+    const struct gpu_plan *plan = device ? gpu_device_plan(device) : NULL;
+    const bool has = plan && !plan->cpu && plan->tier == GPU_TIER_COOPMAT;
+    gpu_device_destroy(device);
+    return has;
+}
+
 static bool is_tied(const struct comparison *c, size_t row)
 {
     const struct golden *g = c->golden;
     bool tied = g->margins[row] < MARGIN_MIN;
-    for (uint32_t i = 0; c->cache == KARAT_CACHE_F16 && i < g->positions[row]; ++i)
-        tied = tied || g->token_margins[i] < EARLIER_MARGIN_MIN_F16;
+    for (uint32_t i = 0; i < g->positions[row]; ++i)
+        tied = tied || g->token_margins[i] < c->earlier_margin_min;
     return tied;
 }
 
@@ -209,7 +232,7 @@ static void check_batches(struct test *t, const struct golden_case *golden_case,
 {
     struct karat_error err;
     struct karat_session *session = NULL;
-    struct comparison c = { .t = t, .cache = cache, .golden_case = golden_case, .golden = golden, .how = how };
+    struct comparison c = { t, earlier_margin_min(cache), golden_case, golden, how, 0, 0, 0, 0 };
     const struct karat_session_options options = { .n_context = (uint32_t)golden->n_tokens + 8,
                                                    .n_batch = n_batch,
                                                    .cache = cache };
@@ -229,7 +252,7 @@ static void check_prefixes(struct test *t, const struct golden_case *golden_case
 {
     struct karat_error err;
     struct karat_session *session = NULL;
-    struct comparison c = { .t = t, .cache = cache, .golden_case = golden_case, .golden = golden, .how = how };
+    struct comparison c = { t, earlier_margin_min(cache), golden_case, golden, how, 0, 0, 0, 0 };
     const struct karat_session_options options = { .n_context = (uint32_t)golden->n_tokens,
                                                    .n_batch = n_batch,
                                                    .cache = cache };
@@ -247,6 +270,7 @@ static void check_prefixes(struct test *t, const struct golden_case *golden_case
 TEST(scores_equal_the_reference_for_every_format_and_shape)
 {
     size_t n_left_out = 0;
+    with_matrices = has_matrices(false);
     for (size_t i = 0; i < COUNT(cases); ++i) {
         char path[512];
         if (test_brief() && !cases[i].all_ways) {
@@ -273,4 +297,44 @@ TEST(scores_equal_the_reference_for_every_format_and_shape)
     }
     if (n_left_out > 0)
         printf("  KARAT_TEST_BRIEF: %zu of %zu models left out\n", n_left_out, COUNT(cases));
+}
+
+// Operands rounded to f16 in every product of many columns but the router's, on a device that takes itself for a GPU.
+static const char *const matrix_cases[] = { "q4_k_m", "dense", "with-v-everywhere" };
+
+static const struct golden_case *find_case(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(cases[i].name, name) != 0)
+        ++i;
+    return &cases[i];
+}
+
+TEST(cooperative_matrices_keep_the_bounds)
+{
+    with_matrices = has_matrices(true);
+    if (!with_matrices) {
+        t->skipped = "the device multiplies no cooperative matrices";
+        return;
+    }
+    for (size_t i = 0; i < COUNT(matrix_cases); ++i) {
+        const struct golden_case *golden_case = find_case(matrix_cases[i]);
+        char path[512];
+        struct karat_error err;
+        struct golden golden = { 0 };
+        struct karat_model *model = NULL;
+        t->row = golden_case->name;
+        REQUIRE(read_golden(&golden, golden_case->name));
+        snprintf(path, sizeof path, "%s/%s.gguf", models_folder(), golden_case->name);
+        gpu_device_pretend_gpu(true);
+        const enum karat_status status = karat_model_open(&model, path, NULL, &err);
+        gpu_device_pretend_gpu(false);
+        REQUIRE_OK(status, err);
+        check_batches(t, golden_case, &golden, model, 512, KARAT_CACHE_F16, "matrices, f16 cache");
+        // A session with f32 caches rounds nothing, so that its error is far below what f16 could reach.
+        const struct golden_case exact = { golden_case->name, 1e-10, false };
+        check_batches(t, &exact, &golden, model, 512, KARAT_CACHE_F32, "exact, f32 cache");
+        karat_model_close(model);
+        free_golden(&golden);
+    }
 }

@@ -1,10 +1,20 @@
 // tests/unit/test_choose.c -- which kernel runs a product, on devices that are not here.
 #include "ops/choose.h"
 #include "shared/mat_mul.h"
+#include "shared/mat_mul_cm.h"
 #include "shared/mat_vec.h"
 #include "test.h"
 
 static const struct gpu_plan cpu = { .cpu = true, .subgroup_size = 8 }, gpu = { .subgroup_size = 32 };
+
+// Cards with cooperative matrices: NVIDIA's, AMD's and Intel's shapes, and the CPU driver's for tests.
+static const struct gpu_plan matrix_plans[] = {
+    { .tier = GPU_TIER_COOPMAT, .subgroup_size = 32, .coopmat = { 16, 16, 16 } },
+    { .tier = GPU_TIER_COOPMAT, .subgroup_size = 32, .coopmat = { 16, 8, 16 } },
+    { .tier = GPU_TIER_COOPMAT, .subgroup_size = 32, .coopmat = { 16, 8, 8 } },
+    { .tier = GPU_TIER_COOPMAT, .subgroup_size = 16, .coopmat = { 8, 16, 16 } },
+    { .tier = GPU_TIER_COOPMAT, .subgroup_size = 8, .coopmat = { 8, 8, 8 } },
+};
 
 TEST(a_software_device_gives_each_lane_a_row)
 {
@@ -48,9 +58,54 @@ TEST(many_tokens_go_through_tiles)
     }
 }
 
+TEST(matrices_cut_a_tile_into_equal_parts)
+{
+    static const uint32_t n_tokens[] = { 9, 32, 33, 64, 65, 512, 1024, 2048 };
+    for (size_t i = 0; i < COUNT(matrix_plans) * COUNT(n_tokens); ++i) {
+        const struct gpu_plan *plan = &matrix_plans[i / COUNT(n_tokens)];
+        const struct linear_choice choice = choose_linear(plan, 2816, n_tokens[i % COUNT(n_tokens)]);
+        const uint32_t *spec = choice.spec, wg_size = spec[MAT_MUL_CM_WG_SIZE];
+        const uint32_t rows = spec[MAT_MUL_CM_ROWS], cols = spec[MAT_MUL_CM_COLS];
+        const uint32_t sub_rows = spec[MAT_MUL_CM_SUB_ROWS], sub_cols = spec[MAT_MUL_CM_SUB_COLS];
+        CHECK_UINT(choice.kernel, KERNEL_MAT_MUL_CM);
+        CHECK_UINT(choice.rows_per_group, rows);
+        CHECK_UINT(choice.cols_per_group, cols);
+        // What the shader requires.
+        CHECK_UINT(sub_rows % plan->coopmat.m, 0);
+        CHECK_UINT(sub_cols % plan->coopmat.n, 0);
+        CHECK(sub_cols > 0 && rows % sub_rows == 0 && cols % sub_cols == 0);
+        CHECK_UINT(rows / sub_rows * (cols / sub_cols) * plan->subgroup_size, wg_size);
+        CHECK_UINT(4 * rows % wg_size, 0);
+        CHECK_UINT(8 * cols % wg_size, 0);
+        CHECK(4 * rows / wg_size <= 4);
+        CHECK(wg_size <= 256);
+        // What every device has.
+        const uint32_t block_bytes = 4 * plan->coopmat.m * plan->coopmat.n * (wg_size / plan->subgroup_size);
+        CHECK(80 * (rows + cols) + block_bytes <= 32768);
+    }
+}
+
+TEST(the_router_is_not_rounded)
+{
+    CHECK(choose_keeps_f32(QTYPE_F32, 128));
+    CHECK(!choose_keeps_f32(QTYPE_F32, 2816));
+    CHECK(!choose_keeps_f32(QTYPE_Q8_0, 128));
+}
+
+TEST(an_expert_of_few_pairs_is_decoded_once)
+{
+    const struct gpu_plan *plan = &matrix_plans[0];
+    CHECK_UINT(choose_plan_tile_pairs(plan, 1, 128, 8), 1);
+    CHECK_UINT(choose_plan_tile_pairs(plan, 63, 128, 8), 4);
+    CHECK_UINT(choose_plan_tile_pairs(plan, 64, 128, 8), 32);
+    CHECK_UINT(choose_plan_tile_pairs(plan, 512, 128, 8), 64);
+    CHECK_UINT(choose_experts(plan, 704, 32).kernel, KERNEL_MAT_MUL_CM_EXPERTS);
+    CHECK_UINT(choose_experts(plan, 704, 4).kernel, KERNEL_MAT_VEC_EXPERTS);
+}
+
 TEST(experts_compute_exactly_the_tiles_of_the_route)
 {
-    const struct gpu_plan *plans[] = { &cpu, &gpu };
+    const struct gpu_plan *plans[] = { &cpu, &gpu, &matrix_plans[0], &matrix_plans[3] };
     for (size_t i = 0; i < COUNT(plans); ++i)
         for (uint32_t n_tokens = 1; n_tokens <= 4096; n_tokens = n_tokens * 3 / 2 + 1) {
             const uint32_t pairs = choose_plan_tile_pairs(plans[i], n_tokens, 128, 8);

@@ -118,6 +118,7 @@ static const struct gpu_snapshot rx_7900_xtx = {
     .subgroup_size_min = 32,
     .subgroup_size_max = 64,
     .int_dot_accelerated = true,
+    .int_dot_mixed_accelerated = true,
     ONE_SHAPE(16, 16, 16),
 };
 
@@ -266,39 +267,69 @@ static const struct {
     struct gpu_plan plan;
     uint32_t device_type, upload_type, readback_type;
 } plans[] = {
-    { &rtx_3060, 0, { GPU_TIER_COOPMAT, true, false, 32, 0, 0, false, 11444 * MIB, GIB, GIB }, 1, 2, 3 },
+    { &rtx_3060,
+      0,
+      { GPU_TIER_COOPMAT, true, false, 32, 0, 0, false, 11444 * MIB, GIB, GIB, { 16, 16, 16 } },
+      1,
+      2,
+      3 },
     { &rtx_4090,
       0,
-      { GPU_TIER_COOPMAT, true, false, 32, 0, 0, false, 24564 * MIB - 24564 * MIB / 8, GIB, GIB },
+      { GPU_TIER_COOPMAT, true, false, 32, 0, 0, false, 24564 * MIB - 24564 * MIB / 8, GIB, GIB, { 16, 8, 16 } },
       1,
       2,
       3 },
     { &rx_6600,
       0, // the driver grants more than the heap holds
-      { GPU_TIER_FLOAT16, true, false, 32, 0, 0, false, 7680 * MIB, GIB, GIB },
+      { GPU_TIER_FLOAT16, true, false, 32, 0, 0, false, 7680 * MIB, GIB, GIB, { 0, 0, 0 } },
       0,
       2,
       4 },
-    { &rx_7900_xtx, 8 * GIB, { GPU_TIER_COOPMAT, true, false, 32, 0, 1, false, 8 * GIB, GIB, GIB }, 0, 1, 3 },
-    { &rx_vega, 0, { GPU_TIER_FLOAT16, false, false, 64, 0, 0, false, 8 * GIB - 256 * MIB, GIB, GIB }, 0, 1, 1 },
+    { &rx_7900_xtx,
+      8 * GIB,
+      { GPU_TIER_COOPMAT, true, false, 32, 0, 1, false, 8 * GIB, GIB, GIB, { 16, 16, 16 } },
+      0,
+      1,
+      3 },
+    { &rx_vega,
+      0,
+      { GPU_TIER_FLOAT16, false, false, 64, 0, 0, false, 8 * GIB - 256 * MIB, GIB, GIB, { 0, 0, 0 } },
+      0,
+      1,
+      1 },
     { &arc_a770,
       0, // a budget of 0 means that nobody knows
-      { GPU_TIER_COOPMAT, true, false, 16, 0, 0, false, 15 * GIB - 15 * GIB / 8, GIB, GIB },
+      { GPU_TIER_FLOAT16, true, false, 16, 0, 0, false, 15 * GIB - 15 * GIB / 8, GIB, GIB, { 0, 0, 0 } },
       0,
       1,
       1 },
     { &arc_b580,
       100 * GIB,
-      { GPU_TIER_COOPMAT, true, false, 16, 0, 0, false, 11 * GIB - 256 * MIB, GIB, GIB },
+      { GPU_TIER_COOPMAT, true, false, 16, 0, 0, false, 11 * GIB - 256 * MIB, GIB, GIB, { 8, 16, 16 } },
       0,
       1,
       1 },
-    { &intel_igpu, 0, { GPU_TIER_FLOAT16, true, false, 16, 0, 0, true, 10 * GIB - 256 * MIB, GIB, GIB }, 1, 0, 1 },
-    { &amd_apu, 0, { GPU_TIER_FLOAT16, true, false, 32, 0, 0, true, 15 * GIB - 256 * MIB, GIB, GIB }, 1, 0, 2 },
-    { &lavapipe, 0, { GPU_TIER_FLOAT16, false, true, 8, 0, 0, true, 20 * GIB - 256 * MIB, GIB, 128 * MIB }, 0, 0, 0 },
+    { &intel_igpu,
+      0,
+      { GPU_TIER_FLOAT16, true, false, 16, 0, 0, true, 10 * GIB - 256 * MIB, GIB, GIB, { 0, 0, 0 } },
+      1,
+      0,
+      1 },
+    { &amd_apu,
+      0,
+      { GPU_TIER_FLOAT16, true, false, 32, 0, 0, true, 15 * GIB - 256 * MIB, GIB, GIB, { 0, 0, 0 } },
+      1,
+      0,
+      2 },
+    { &lavapipe,
+      0,
+      { GPU_TIER_FLOAT16, false, true, 8, 0, 0, true, 20 * GIB - 256 * MIB, GIB, 128 * MIB, { 0, 0, 0 } },
+      0,
+      0,
+      0 },
     { &swiftshader,
       0,
-      { GPU_TIER_BASE, false, true, 4, 0, 0, true, 2 * GIB - 256 * MIB, 512 * MIB, 512 * MIB },
+      { GPU_TIER_BASE, false, true, 4, 0, 0, true, 2 * GIB - 256 * MIB, 512 * MIB, 512 * MIB, { 0, 0, 0 } },
       0,
       0,
       0 },
@@ -322,6 +353,9 @@ TEST(every_card_gets_the_plan_that_suits_it)
         CHECK_UINT(plan.budget_bytes, want->budget_bytes);
         CHECK_UINT(plan.max_allocation_bytes, want->max_allocation_bytes);
         CHECK_UINT(plan.max_binding_bytes, want->max_binding_bytes);
+        CHECK_UINT(plan.coopmat.m, want->coopmat.m);
+        CHECK_UINT(plan.coopmat.n, want->coopmat.n);
+        CHECK_UINT(plan.coopmat.k, want->coopmat.k);
         CHECK_UINT(gpu_plan_memory_type(plans[i].seen, &plan, GPU_MEMORY_DEVICE, ~0u), plans[i].device_type);
         CHECK_UINT(gpu_plan_memory_type(plans[i].seen, &plan, GPU_MEMORY_UPLOAD, ~0u), plans[i].upload_type);
         CHECK_UINT(gpu_plan_memory_type(plans[i].seen, &plan, GPU_MEMORY_READBACK, ~0u), plans[i].readback_type);
@@ -394,6 +428,78 @@ TEST(cooperative_matrices_of_other_types_do_not_count)
     seen.coopmat_shapes[0] = (struct gpu_coopmat_shape){ 16, 16, 32, U8, U8, U32, U32 };
     REQUIRE_OK(gpu_plan_make(&plan, &seen, 0, &err), err);
     CHECK_UINT(plan.tier, GPU_TIER_FLOAT16);
+}
+
+TEST(the_largest_usable_shape_is_taken)
+{
+    struct karat_error err;
+    struct gpu_plan plan;
+    struct gpu_snapshot seen = rtx_3060;
+    const struct gpu_coopmat_shape shapes[] = {
+        { 16, 8, 8, F16, F16, F32, F32 },   { 16, 16, 16, F16, F16, F16, F16 }, // sums of f16
+        { 16, 16, 16, F16, F16, F32, F32 }, { 16, 8, 16, F16, F16, F32, F32 },
+        { 64, 64, 16, F16, F16, F32, F32 }, { 16, 16, 64, F16, F16, F32, F32 }, // beyond what kernels cut
+        { 12, 16, 16, F16, F16, F32, F32 },
+    };
+    seen.n_coopmat_shapes = COUNT(shapes);
+    memcpy(seen.coopmat_shapes, shapes, sizeof shapes);
+    REQUIRE_OK(gpu_plan_make(&plan, &seen, 0, &err), err);
+    CHECK_UINT(plan.tier, GPU_TIER_COOPMAT);
+    CHECK_UINT(plan.coopmat.m, 16);
+    CHECK_UINT(plan.coopmat.n, 16);
+    CHECK_UINT(plan.coopmat.k, 16);
+    seen.coopmat_shapes[2] = seen.coopmat_shapes[6];
+    REQUIRE_OK(gpu_plan_make(&plan, &seen, 0, &err), err);
+    CHECK_UINT(plan.coopmat.n, 8);
+}
+
+// What drivers promise and do not keep.
+TEST(cooperative_matrices_are_not_trusted_everywhere)
+{
+    const struct gpu_snapshot windows_rdna2 = {
+        COMMON,
+        LIMITS,
+        HALF,
+        .name = "AMD Radeon RX 6800 XT",
+        .driver = "AMD proprietary driver 24.10.1 (AMD proprietary shader compiler)",
+        .vendor = GPU_VENDOR_AMD,
+        .kind = GPU_KIND_DISCRETE,
+        .n_heaps = 1,
+        .heaps = { { 16 * GIB, 15 * GIB, true } },
+        QUEUES({ GRAPHICS | COMPUTE | TRANSFER, 1, 64 }),
+        .subgroup_size = 64,
+        .subgroup_size_min = 32,
+        .subgroup_size_max = 64,
+        .int_dot_accelerated = true,
+        ONE_SHAPE(16, 16, 16),
+    };
+    struct gpu_snapshot windows_rdna3 = windows_rdna2, sizeless = rtx_4090, lanes_vary = rtx_4090,
+                        unmodelled = rtx_4090;
+    windows_rdna3.int_dot_mixed_accelerated = true;
+    sizeless.full_subgroups = false;
+    lanes_vary.subgroup_size_control = false;
+    lanes_vary.subgroup_size_min = 16;
+    unmodelled.memory_model = false;
+    const struct {
+        const char *name;
+        const struct gpu_snapshot *seen;
+        enum gpu_tier tier;
+    } rows[] = {
+        { "RDNA 2 with AMD's own driver", &windows_rdna2, GPU_TIER_FLOAT16 },
+        { "RDNA 3 with AMD's own driver", &windows_rdna3, GPU_TIER_COOPMAT },
+        { "Arc A770", &arc_a770, GPU_TIER_FLOAT16 },
+        { "Arc B580", &arc_b580, GPU_TIER_COOPMAT },
+        { "no full subgroups", &sizeless, GPU_TIER_FLOAT16 },
+        { "subgroups of any size", &lanes_vary, GPU_TIER_FLOAT16 },
+        { "no memory model", &unmodelled, GPU_TIER_FLOAT16 },
+    };
+    struct karat_error err;
+    for (size_t i = 0; i < COUNT(rows); ++i) {
+        struct gpu_plan plan;
+        t->row = rows[i].name;
+        REQUIRE_OK(gpu_plan_make(&plan, rows[i].seen, 0, &err), err);
+        CHECK_UINT(plan.tier, rows[i].tier);
+    }
 }
 
 TEST(the_best_device_is_chosen_unless_another_is_wished)
