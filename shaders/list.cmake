@@ -11,6 +11,7 @@ karat_shader(pair_sum)
 karat_shader(join)
 karat_shader(softcap)
 karat_shader(top_k)
+karat_shader(sample)
 karat_shader(copy)
 
 # The gpu room's own tests.

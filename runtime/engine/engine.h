@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_H
 
 #include "base/status.h"
+#include "engine/ahead.h"
 #include "gpu/gpu.h"
 #include "loader/model_file.h"
 #include "model/gemma.h"
@@ -43,6 +44,7 @@ struct karat_session {
     uint32_t n_ids;
     uint32_t n_written; // one past the highest position ever written into the rings since they were empty
     bool has_logits;
+    struct ahead ahead;
     volatile int cancel; // set by karat_session_cancel() from any thread; read and written atomically
     struct karat_timings timings;
 };
@@ -71,7 +73,12 @@ void session_clear_cancel(struct karat_session *session);
 enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
                                struct karat_error *err);
 
-// Evaluates one more token after those there are.
+// One answer, after ahead_begin(): sample a token, have the sampler accept it, advance by it, and so on. The tokens are
+// the same wherever they are drawn.
+enum karat_status session_sample(struct karat_session *session, uint32_t *id, struct karat_error *err);
 enum karat_status session_advance(struct karat_session *session, uint32_t id, struct karat_error *err);
+
+// A token was evaluated by itself after those there are, in so long.
+void session_note_token(struct karat_session *session, uint32_t id, uint64_t ns);
 
 #endif

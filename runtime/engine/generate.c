@@ -157,9 +157,10 @@ static enum karat_status run_loop(struct generation *g, struct karat_error *err)
     enum karat_status status = KARAT_OK;
     struct karat_session *session = g->session;
     const uint32_t max_tokens = g->options->max_tokens;
+    TRY(ahead_begin(session, max_tokens, err));
     for (;;) {
         uint32_t id = 0;
-        TRY(sampler_sample(session->sampler, karat_session_logits(session), &id, err));
+        TRY(session_sample(session, &id, err));
         ++g->n_generated;
         if (is_end(session->model, id)) {
             g->stop = KARAT_STOP_END;

@@ -102,6 +102,7 @@ enum karat_status karat_session_open(struct karat_session **out, struct karat_mo
     gpu_recorder_set_cancel(session->recorder, &session->cancel);
     if (plan.cache == OP_CACHE_F32)
         gpu_recorder_limit_tier(session->recorder, GPU_TIER_BASE);
+    TRY(ahead_create(session, err));
     TRY(gemma_state_create(&session->state, &model->shape, &plan, model->device, err));
     TRY(sampler_create(&session->sampler, model->shape.n_vocab, err));
     *out = session;
@@ -125,6 +126,7 @@ void karat_session_close(struct karat_session *session)
 {
     if (!session)
         return;
+    ahead_destroy(session);
     gpu_recorder_destroy(session->recorder);
     gemma_state_destroy(session->state);
     sampler_destroy(session->sampler);
@@ -154,6 +156,16 @@ void session_clear_cancel(struct karat_session *session)
 
 // ------------------------------------------------------------------------------------------------ steps
 
+void session_note_token(struct karat_session *session, uint32_t id, uint64_t ns)
+{
+    const struct karat_model *model = session->model;
+    session->timings.decode_tokens += 1;
+    session->timings.decode_ns += ns;
+    session->timings.decode_bytes += gemma_token_bytes(&model->weights, &model->shape) +
+                                     gemma_cache_bytes_read(&model->shape, session->state, session->n_ids);
+    session->ids[session->n_ids++] = id;
+}
+
 // Evaluates ids[0..n) as one step; scores are wanted of the last n_rows of them.
 static enum karat_status evaluate_step(struct karat_session *session, const uint32_t *ids, uint32_t n, uint32_t n_rows,
                                        struct karat_error *err)
@@ -182,16 +194,13 @@ static enum karat_status evaluate_step(struct karat_session *session, const uint
     const enum karat_status wait_status = gpu_recorder_wait(session->recorder, status == KARAT_OK ? err : NULL);
     TRY(status == KARAT_OK ? wait_status : status);
 
-    memmove(session->ids + session->n_ids, ids, n * sizeof *ids);
-    session->n_ids += n;
     session->has_logits = n_rows > 0;
     const uint64_t ns = clock_ns() - start_ns;
     if (n == 1) {
-        session->timings.decode_tokens += 1;
-        session->timings.decode_ns += ns;
-        session->timings.decode_bytes += gemma_token_bytes(&model->weights, &model->shape) +
-                                         gemma_cache_bytes_read(&model->shape, session->state, session->n_ids - 1);
+        session_note_token(session, ids[0], ns);
     } else {
+        memmove(session->ids + session->n_ids, ids, n * sizeof *ids);
+        session->n_ids += n;
         session->timings.prefill_tokens += n;
         session->timings.prefill_ns += ns;
     }
@@ -241,6 +250,7 @@ enum karat_status session_sync(struct karat_session *session, const uint32_t *id
 {
     enum karat_status status = KARAT_OK;
     TRY(check_ids(session, ids, n_ids, err));
+    TRY(ahead_end(session, err));
     uint32_t n_common = 0;
     while (n_common < session->n_ids && n_common < n_ids && session->ids[n_common] == ids[n_common])
         ++n_common;
@@ -258,12 +268,19 @@ cleanup:
     return status;
 }
 
+enum karat_status session_sample(struct karat_session *session, uint32_t *id, struct karat_error *err)
+{
+    if (session->ahead.has_drawn)
+        return ahead_sample(session, id, err);
+    return sampler_sample(session->sampler, karat_session_logits(session), id, err);
+}
+
 enum karat_status session_advance(struct karat_session *session, uint32_t id, struct karat_error *err)
 {
     if (session->n_ids >= session->n_context)
         return status_fail(err, KARAT_ERR_CONTEXT_FULL, "the context of %" PRIu32 " tokens is full",
                            session->n_context);
-    return evaluate_step(session, &id, 1, 1, err);
+    return session->ahead.active ? ahead_advance(session, id, err) : evaluate_step(session, &id, 1, 1, err);
 }
 
 // ------------------------------------------------------------------------------------------------ public calls
@@ -288,6 +305,7 @@ enum karat_status karat_session_evaluate(struct karat_session *session, const ui
     if (status != KARAT_OK)
         return status;
     session_clear_cancel(session);
+    TRY(ahead_end(session, err));
     rewind_to(session, 0);
     while (session->n_ids < n_ids) {
         const uint32_t first = session->n_ids;

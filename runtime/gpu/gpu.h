@@ -298,14 +298,40 @@ void gpu_record_fail(struct gpu_recorder *recorder, enum karat_status status, co
 // Hands over what was recorded since the last submit. Long work is split into several submissions by measured time,
 // so that none runs longer than about 100 ms; `cancel` (may be NULL) is looked at between them.
 enum karat_status gpu_recorder_submit(struct gpu_recorder *recorder, struct karat_error *err);
-// With a cancel flag at most two submissions are under way; the rest is handed over by later calls, wait included.
+// With a cancel flag about 100 ms of work are under way at most; the rest is handed over by later calls, wait included.
 // Waits for all submitted work, after which the host may read what it wrote. Work that was recorded but not submitted
 // stays recorded. Errors  KARAT_ERR_DEVICE_LOST, KARAT_ERR_CANCELLED (what was not yet handed over is dropped)
 enum karat_status gpu_recorder_wait(struct gpu_recorder *recorder, struct karat_error *err);
 
+// A name for everything submitted so far, and the wait for it: what was submitted later goes on meanwhile.
+uint64_t gpu_recorder_ticket(const struct gpu_recorder *recorder);
+enum karat_status gpu_recorder_wait_until(struct gpu_recorder *recorder, uint64_t ticket, struct karat_error *err);
+
+// Drops what was not yet handed over, submitted or not, and waits for the rest.
+enum karat_status gpu_recorder_discard(struct gpu_recorder *recorder, struct karat_error *err);
+
 // A flag another thread may set to 1 to make submit and wait return KARAT_ERR_CANCELLED between submissions. NULL:
 // none.
 void gpu_recorder_set_cancel(struct gpu_recorder *recorder, const volatile int *cancel);
+
+// A round that is recorded once and handed over again and again, without recording it anew: the same commands on the
+// same buffers, which must still be there. Counters count each run.
+struct gpu_recording;
+enum karat_status gpu_recording_create(struct gpu_recording **out, struct gpu_recorder *recorder,
+                                       struct karat_error *err);
+void gpu_recording_destroy(struct gpu_recording *recording); // waits for its run; before its recorder
+
+// What is recorded from now on until gpu_recorder_submit(), which runs it as ever, is kept as well, instead of what the
+// recording held before. At the beginning of a round, and when the last run has been waited for.
+void gpu_recording_begin(struct gpu_recording *recording);
+
+// False until a round was kept, and when it has to be recorded again: when a submission of it turned out too long, for
+// example, or after work was dropped.
+bool gpu_recording_is_ready(const struct gpu_recording *recording);
+
+// Like recording the same round again and gpu_recorder_submit(). Only when ready, between rounds, and when the last run
+// has been waited for.
+enum karat_status gpu_recording_submit(struct gpu_recording *recording, struct karat_error *err);
 
 // Since the last reset. A slice counts as a dispatch; the one barrier that ends each round is not counted.
 struct gpu_counters {

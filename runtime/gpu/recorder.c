@@ -1,112 +1,22 @@
 // gpu/recorder.c -- dispatches and copies in order, with barriers where they are needed, in submissions that stay
 // short.
 //
-// What is recorded goes into pieces: a piece is one command buffer and one submission. A piece is closed when its
-// estimated time is spent, so a round of work is a queue of pieces; a dispatch that is too long for one piece is cut
-// into slices of its grid. Estimates come from each kernel's measured time per unit of work.
-#include "gpu/internal.h"
+// A dispatch that is too long for one piece is cut into slices of its grid. Estimates come from each kernel's measured
+// time per unit of work.
+#include "gpu/recorder.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#include "gpu/hazards.h"
 #include "gpu/hooks.h"
-#include "gpu/set_cache.h"
 
-// No submission should run longer than about 100 ms; planning for half of that leaves room for wrong estimates.
-#define PIECE_NS 50e6
 // A dispatch costs about this much whatever it does.
 #define DISPATCH_NS 3e3
 #define COPY_NS_PER_BYTE 0.05
-// No device does more than this; keeps rates of kernels whose work is vastly overstated away from zero.
-#define MIN_NS_PER_WORK 1e-9
-#define COSTS_MAX 64
-#define MARKS_MAX 1024
-#define MAX_IN_FLIGHT_WITH_CANCEL 2
 // Descriptor sets a recorder keeps before it starts afresh; a forward pass needs some hundreds.
 #define SETS_MAX 8192
 
-// The share of a piece's estimate that belongs to one kernel.
-struct cost {
-    struct gpu_kernel *kernel;
-    double estimate_ns;
-    float ns_per_work; // what the estimate was made with
-};
-
-// A timestamp, and what it ends. Without a label it ends the piece.
-struct mark {
-    const char *label, *kernel;
-    uint64_t bytes;
-};
-
-struct piece {
-    struct piece *next;
-    VkCommandPool pool;
-    VkCommandBuffer commands;
-    VkQueryPool queries;
-    uint64_t value; // the timeline reaches it when the piece is done
-    uint64_t submitted_ns;
-    double estimate_ns;
-    uint32_t n_costs, n_marks; // marks: timestamps after the first
-    struct cost costs[COSTS_MAX];
-    struct mark marks[]; // [marks_max] of the recorder
-};
-
-struct queue {
-    struct piece *first, *last;
-    size_t n;
-};
-
-struct gpu_recorder {
-    struct gpu_device *device;
-    struct gpu_plan plan;
-    struct gpu_set_cache sets;
-    struct gpu_timing *timing; // NULL unless dispatches are measured
-    VkSemaphore timeline;
-    uint64_t last_value; // of the newest submission
-    uint64_t last_done_ns;
-    struct piece *open;                       // being recorded
-    struct queue recorded, closed, in_flight; // since the last submit; submitted, not handed over; with the device
-    struct piece *spare;
-    struct hazards hazards;
-    bool has_transfers; // since the last barrier
-    bool was_dropped;   // with the dropped work went its barriers
-    VkPipeline bound_pipeline;
-    VkDescriptorSet bound_set;
-    struct gpu_kernel *kernel;      // of the dispatch being recorded
-    struct gpu_kernel_set *listing; // instead of recording; may be NULL
-    const volatile int *cancel;
-    bool cancelled;             // work was dropped; told once by wait
-    struct karat_error failure; // status KARAT_OK: none
-    struct gpu_counters counters;
-    uint32_t marks_max;
-    bool has_timestamps;
-    uint64_t timestamp_mask;
-    uint64_t n_growths;
-};
-
-static void push(struct queue *queue, struct piece *piece)
-{
-    piece->next = NULL;
-    if (queue->last)
-        queue->last->next = piece;
-    else
-        queue->first = piece;
-    queue->last = piece;
-    ++queue->n;
-}
-
-static struct piece *pop(struct queue *queue)
-{
-    struct piece *piece = queue->first;
-    queue->first = piece->next;
-    if (!queue->first)
-        queue->last = NULL;
-    --queue->n;
-    return piece;
-}
-
-static void fail(struct gpu_recorder *r, enum karat_status status, const struct karat_error *err)
+void recorder_fail(struct gpu_recorder *r, enum karat_status status, const struct karat_error *err)
 {
     if (r->failure.status != KARAT_OK)
         return;
@@ -117,296 +27,16 @@ static void fail(struct gpu_recorder *r, enum karat_status status, const struct 
     r->failure.status = status;
 }
 
-// Keeps the failure of a Vulkan call.
-static bool check(struct gpu_recorder *r, VkResult result, const char *what)
+bool recorder_check(struct gpu_recorder *r, VkResult result, const char *what)
 {
     struct karat_error err;
     const enum karat_status status = gpu_check(r->device, result, what, &err);
     if (status != KARAT_OK)
-        fail(r, status, &err);
+        recorder_fail(r, status, &err);
     return status == KARAT_OK;
 }
 
-// ------------------------------------------------------------------------------------------------ pieces
-
-static void destroy_piece(struct gpu_recorder *r, struct piece *piece)
-{
-    const struct VolkDeviceTable *vk = &r->device->vk;
-    vk->vkDestroyCommandPool(r->device->handle, piece->pool, NULL);
-    vk->vkDestroyQueryPool(r->device->handle, piece->queries, NULL);
-    free(piece);
-}
-
-static struct piece *create_piece(struct gpu_recorder *r)
-{
-    const struct VolkDeviceTable *vk = &r->device->vk;
-    struct piece *piece = calloc(1, sizeof *piece + r->marks_max * sizeof piece->marks[0]);
-    ++r->n_growths;
-    if (!piece) {
-        check(r, VK_ERROR_OUT_OF_HOST_MEMORY, "calloc");
-        return NULL;
-    }
-    bool ok =
-        check(r,
-              vk->vkCreateCommandPool(r->device->handle,
-                                      &(VkCommandPoolCreateInfo){ .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                                                  .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
-                                                                  .queueFamilyIndex = r->device->plan.queue_family },
-                                      NULL, &piece->pool),
-              "vkCreateCommandPool");
-    ok = ok && check(r,
-                     vk->vkAllocateCommandBuffers(
-                         r->device->handle,
-                         &(VkCommandBufferAllocateInfo){ .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                                         .commandPool = piece->pool,
-                                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                                         .commandBufferCount = 1 },
-                         &piece->commands),
-                     "vkAllocateCommandBuffers");
-    if (ok && r->has_timestamps)
-        ok = check(r,
-                   vk->vkCreateQueryPool(r->device->handle,
-                                         &(VkQueryPoolCreateInfo){ .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
-                                                                   .queryType = VK_QUERY_TYPE_TIMESTAMP,
-                                                                   .queryCount = r->marks_max + 1 },
-                                         NULL, &piece->queries),
-                   "vkCreateQueryPool");
-    if (!ok) {
-        destroy_piece(r, piece);
-        return NULL;
-    }
-    return piece;
-}
-
-static void mark(struct gpu_recorder *r, struct mark ends)
-{
-    struct piece *piece = r->open;
-    if (!r->has_timestamps)
-        return;
-    piece->marks[piece->n_marks++] = ends;
-    r->device->vk.vkCmdWriteTimestamp2(piece->commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, piece->queries,
-                                       piece->n_marks);
-}
-
-static void close_piece(struct gpu_recorder *r)
-{
-    struct piece *piece = r->open;
-    if (!piece)
-        return;
-    if (!r->timing)
-        mark(r, (struct mark){ 0 });
-    r->open = NULL;
-    check(r, r->device->vk.vkEndCommandBuffer(piece->commands), "vkEndCommandBuffer");
-    push(&r->recorded, piece);
-}
-
-static void retire_done(struct gpu_recorder *r);
-
-// Makes sure there is an open piece that still has room for `estimate_ns`.
-static bool open_piece(struct gpu_recorder *r, double estimate_ns)
-{
-    const struct VolkDeviceTable *vk = &r->device->vk;
-    struct piece *piece = r->open;
-    if (piece && ((piece->estimate_ns > 0 && piece->estimate_ns + estimate_ns > PIECE_NS) ||
-                  piece->n_marks + 1 >= r->marks_max)) {
-        close_piece(r);
-        piece = NULL;
-    }
-    if (piece)
-        return true;
-    if (!r->spare)
-        retire_done(r);
-    piece = r->spare;
-    if (piece)
-        r->spare = piece->next;
-    else if (!(piece = create_piece(r)))
-        return false;
-    piece->next = NULL;
-    piece->estimate_ns = 0;
-    piece->n_costs = piece->n_marks = 0;
-    r->bound_pipeline = VK_NULL_HANDLE;
-    r->bound_set = VK_NULL_HANDLE;
-    if (!check(r, vk->vkResetCommandPool(r->device->handle, piece->pool, 0), "vkResetCommandPool") ||
-        !check(
-            r,
-            vk->vkBeginCommandBuffer(
-                piece->commands, &(VkCommandBufferBeginInfo){ .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-                                                              .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT }),
-            "vkBeginCommandBuffer")) {
-        piece->next = r->spare;
-        r->spare = piece;
-        return false;
-    }
-    r->open = piece;
-    if (r->has_timestamps) {
-        vk->vkCmdResetQueryPool(piece->commands, piece->queries, 0, r->marks_max + 1);
-        vk->vkCmdWriteTimestamp2(piece->commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, piece->queries, 0);
-    }
-    return true;
-}
-
-static void charge(struct gpu_recorder *r, double estimate_ns)
-{
-    struct piece *piece = r->open;
-    piece->estimate_ns += estimate_ns;
-    if (!r->kernel)
-        return;
-    uint32_t i = 0;
-    while (i < piece->n_costs && piece->costs[i].kernel != r->kernel)
-        ++i;
-    if (i == COSTS_MAX)
-        return;
-    if (i == piece->n_costs)
-        piece->costs[piece->n_costs++] = (struct cost){ .kernel = r->kernel, .ns_per_work = r->kernel->ns_per_work };
-    piece->costs[i].estimate_ns += estimate_ns;
-}
-
-// ------------------------------------------------------------------------------------------------ finished pieces
-
-// Moves each kernel's rate towards what was measured, in proportion to its share of the piece: a kernel that filled the
-// piece is corrected at once, one that hardly took part hardly moves.
-static void learn(struct piece *piece, double measured_ns)
-{
-    if (piece->estimate_ns <= 0)
-        return;
-    double ratio = measured_ns / piece->estimate_ns;
-    ratio = ratio < 0.05 ? 0.05 : ratio > 100 ? 100 : ratio;
-    for (uint32_t i = 0; i < piece->n_costs; ++i) {
-        const struct cost *cost = &piece->costs[i];
-        const double share = cost->estimate_ns / piece->estimate_ns, now = (double)cost->kernel->ns_per_work;
-        const double next = now + share * ((double)cost->ns_per_work * ratio - now);
-        cost->kernel->ns_per_work = (float)(next > MIN_NS_PER_WORK ? next : MIN_NS_PER_WORK);
-    }
-}
-
-static uint64_t read_marks(struct gpu_recorder *r, struct piece *piece)
-{
-    struct gpu_device *device = r->device;
-    uint64_t ticks[MARKS_MAX + 1];
-    const uint32_t n = piece->n_marks + 1;
-    const double period = (double)device->snapshot.timestamp_period_ns;
-    if (device->vk.vkGetQueryPoolResults(device->handle, piece->queries, 0, n, n * sizeof *ticks, ticks, sizeof *ticks,
-                                         VK_QUERY_RESULT_64_BIT) != VK_SUCCESS)
-        return 0;
-    for (uint32_t i = 1; i < n && r->timing; ++i) {
-        const struct mark *ends = &piece->marks[i - 1];
-        const uint64_t ns = (uint64_t)((double)((ticks[i] - ticks[i - 1]) & r->timestamp_mask) * period);
-        if (ends->label)
-            gpu_timing_add(r->timing, ends->label, ends->kernel, ns, ends->bytes);
-    }
-    return (uint64_t)((double)((ticks[n - 1] - ticks[0]) & r->timestamp_mask) * period);
-}
-
-static void retire(struct gpu_recorder *r)
-{
-    struct piece *piece = pop(&r->in_flight);
-    const uint64_t now = clock_ns();
-    const uint64_t began = piece->submitted_ns > r->last_done_ns ? piece->submitted_ns : r->last_done_ns;
-    const uint64_t ns = r->has_timestamps ? read_marks(r, piece) : now - began;
-    r->last_done_ns = now;
-    if (ns > 0)
-        learn(piece, (double)ns);
-    if (ns > r->counters.longest_submit_ns)
-        r->counters.longest_submit_ns = ns;
-    piece->next = r->spare;
-    r->spare = piece;
-}
-
-static void retire_done(struct gpu_recorder *r)
-{
-    uint64_t value = 0;
-    if (!r->in_flight.first ||
-        r->device->vk.vkGetSemaphoreCounterValue(r->device->handle, r->timeline, &value) != VK_SUCCESS)
-        return;
-    while (r->in_flight.first && r->in_flight.first->value <= value)
-        retire(r);
-}
-
-static bool wait_for(struct gpu_recorder *r, uint64_t value)
-{
-    const VkResult result =
-        r->device->vk.vkWaitSemaphores(r->device->handle,
-                                       &(VkSemaphoreWaitInfo){ .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-                                                               .semaphoreCount = 1,
-                                                               .pSemaphores = &r->timeline,
-                                                               .pValues = &value },
-                                       UINT64_MAX);
-    return check(r, result, "vkWaitSemaphores");
-}
-
 // ------------------------------------------------------------------------------------------------ submitting
-
-static void spare_all(struct gpu_recorder *r, struct queue *queue)
-{
-    while (queue->first) {
-        struct piece *piece = pop(queue);
-        piece->next = r->spare;
-        r->spare = piece;
-    }
-}
-
-// Drops what was recorded and not handed over.
-static void drop_recorded(struct gpu_recorder *r)
-{
-    if (r->open)
-        push(&r->recorded, r->open);
-    r->open = NULL;
-    spare_all(r, &r->recorded);
-    spare_all(r, &r->closed);
-    hazards_clear(&r->hazards);
-    r->was_dropped = true;
-}
-
-static bool queue_piece(struct gpu_recorder *r)
-{
-    struct gpu_device *device = r->device;
-    struct piece *piece = r->closed.first;
-    piece->value = r->last_value + 1;
-    piece->submitted_ns = clock_ns();
-    mutex_lock(&device->queue_mutex);
-    const VkResult result = device->vk.vkQueueSubmit2(
-        device->queue, 1,
-        &(VkSubmitInfo2){
-            .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
-            .commandBufferInfoCount = 1,
-            .pCommandBufferInfos = &(VkCommandBufferSubmitInfo){ .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
-                                                                 .commandBuffer = piece->commands },
-            .signalSemaphoreInfoCount = 1,
-            .pSignalSemaphoreInfos = &(VkSemaphoreSubmitInfo){ .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
-                                                               .semaphore = r->timeline,
-                                                               .value = piece->value,
-                                                               .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT },
-        },
-        VK_NULL_HANDLE);
-    mutex_unlock(&device->queue_mutex);
-    if (!check(r, result, "vkQueueSubmit2"))
-        return false;
-    r->last_value = piece->value;
-    ++r->counters.n_submits;
-    push(&r->in_flight, pop(&r->closed));
-    return true;
-}
-
-// Queues closed pieces: all of them, or with a cancel flag only so many that a cancel takes effect soon.
-static void queue_closed(struct gpu_recorder *r)
-{
-    while (r->closed.first) {
-        if (r->cancel && __atomic_load_n(r->cancel, __ATOMIC_RELAXED)) {
-            drop_recorded(r);
-            r->cancelled = true;
-            return;
-        }
-        if (r->cancel && r->in_flight.n >= MAX_IN_FLIGHT_WITH_CANCEL) {
-            retire_done(r);
-            if (r->in_flight.n >= MAX_IN_FLIGHT_WITH_CANCEL)
-                return;
-        }
-        if (!queue_piece(r)) {
-            drop_recorded(r);
-            return;
-        }
-    }
-}
 
 static enum karat_status take_failure(struct gpu_recorder *r, struct karat_error *err)
 {
@@ -446,48 +76,87 @@ static void barrier(struct gpu_recorder *r, bool at_end)
     r->has_transfers = false;
 }
 
+void recorder_queue(struct gpu_recorder *r, struct piece *piece)
+{
+    piece->value = ++r->last_ticket;
+    piece->under_way = true;
+    queue_push(&r->closed, piece);
+}
+
 enum karat_status gpu_recorder_submit(struct gpu_recorder *r, struct karat_error *err)
 {
     gpu_check_lost(r->device, &r->failure);
     if (r->failure.status == KARAT_OK && r->open) {
         // Whatever follows, in this recorder or another or on the host, sees what this round wrote.
         barrier(r, true);
-        close_piece(r);
+        pieces_close(r);
     }
+    if (r->failure.status == KARAT_OK && r->keep)
+        recording_take(r);
+    r->keep = NULL;
     while (r->recorded.first)
-        push(&r->closed, pop(&r->recorded));
+        recorder_queue(r, queue_pop(&r->recorded));
+    return recorder_finish_submit(r, err);
+}
+
+enum karat_status recorder_finish_submit(struct gpu_recorder *r, struct karat_error *err)
+{
     if (r->failure.status == KARAT_OK)
-        queue_closed(r);
+        pieces_hand_over(r);
     if (r->failure.status != KARAT_OK) {
-        drop_recorded(r);
+        pieces_drop(r);
         return take_failure(r, err);
     }
     return r->cancelled ? fail_cancelled(err) : KARAT_OK;
 }
 
-enum karat_status gpu_recorder_wait(struct gpu_recorder *r, struct karat_error *err)
+uint64_t gpu_recorder_ticket(const struct gpu_recorder *r)
+{
+    return r->last_ticket;
+}
+
+static bool is_pending(const struct queue *queue, uint64_t ticket)
+{
+    return queue->first && queue->first->value <= ticket;
+}
+
+enum karat_status gpu_recorder_wait_until(struct gpu_recorder *r, uint64_t ticket, struct karat_error *err)
 {
     // A failure of the recording that has begun meanwhile is submit's to tell.
     const struct karat_error recording = r->failure;
     r->failure.status = KARAT_OK;
-    while (r->closed.first || r->in_flight.first) {
-        queue_closed(r);
+    while (is_pending(&r->closed, ticket) || is_pending(&r->in_flight, ticket)) {
+        pieces_hand_over(r);
         if (r->in_flight.first) {
-            if (!wait_for(r, r->in_flight.first->value))
+            if (!pieces_wait_for(r, r->in_flight.first->value))
                 break;
-            retire(r);
+            pieces_retire(r);
         }
     }
+    pieces_hand_over(r); // what has room now
     const enum karat_status status = take_failure(r, err);
     // A lost device finishes nothing; its pieces are only kept to be destroyed.
     if (status != KARAT_OK)
-        spare_all(r, &r->in_flight);
+        pieces_spare_all(r, &r->in_flight);
     r->failure = recording;
     const bool cancelled = r->cancelled;
     r->cancelled = false;
     if (status != KARAT_OK)
         return status;
     return cancelled ? fail_cancelled(err) : gpu_check_lost(r->device, err);
+}
+
+enum karat_status gpu_recorder_wait(struct gpu_recorder *r, struct karat_error *err)
+{
+    return gpu_recorder_wait_until(r, r->last_ticket, err);
+}
+
+enum karat_status gpu_recorder_discard(struct gpu_recorder *r, struct karat_error *err)
+{
+    if (r->open || r->recorded.first || r->closed.first)
+        pieces_drop(r);
+    r->cancelled = false;
+    return gpu_recorder_wait(r, err);
 }
 
 // ------------------------------------------------------------------------------------------------ recording
@@ -500,6 +169,7 @@ static void order(struct gpu_recorder *r, const struct hazard_range *step, size_
         r->was_dropped = false;
         barrier(r, false);
         ++r->counters.n_barriers;
+        ++r->open->n_barriers;
     }
     hazards_add(&r->hazards, step, n_ranges);
 }
@@ -528,7 +198,7 @@ static bool check_view(struct gpu_recorder *r, const char *what, const struct gp
         status = status_fail(&err, KARAT_ERR_INTERNAL, "%s: a binding of %llu bytes, %s takes %llu", what, size,
                              r->device->snapshot.name, (unsigned long long)max_bytes);
     if (status != KARAT_OK)
-        fail(r, status, &err);
+        recorder_fail(r, status, &err);
     return status == KARAT_OK;
 }
 
@@ -542,10 +212,10 @@ static bool check_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
             return false;
     for (uint32_t i = 0; i < 3; ++i)
         if (d->grid[i] > seen->max_workgroups[i]) {
-            fail(r,
-                 status_fail(&err, KARAT_ERR_INTERNAL, "%s: %u workgroups in dimension %u, %s takes %u", d->desc->name,
-                             d->grid[i], i, seen->name, seen->max_workgroups[i]),
-                 &err);
+            recorder_fail(r,
+                          status_fail(&err, KARAT_ERR_INTERNAL, "%s: %u workgroups in dimension %u, %s takes %u",
+                                      d->desc->name, d->grid[i], i, seen->name, seen->max_workgroups[i]),
+                          &err);
             return false;
         }
     return true;
@@ -566,7 +236,7 @@ struct step {
 static void record_slice(struct gpu_recorder *r, const struct step *step, const struct box *box, double estimate_ns)
 {
     const struct VolkDeviceTable *vk = &r->device->vk;
-    if (!open_piece(r, estimate_ns))
+    if (!pieces_open(r, estimate_ns))
         return;
     const VkCommandBuffer commands = r->open->commands;
     const struct gpu_kernel *kernel = step->kernel;
@@ -597,9 +267,10 @@ static void record_slice(struct gpu_recorder *r, const struct step *step, const 
     if (r->device->names)
         vkCmdEndDebugUtilsLabelEXT(commands);
     if (r->timing)
-        mark(r, (struct mark){ step->label, kernel->name, is_first ? step->bytes : 0 });
-    charge(r, estimate_ns);
+        pieces_mark(r, (struct mark){ step->label, kernel->name, is_first ? step->bytes : 0 });
+    pieces_charge(r, estimate_ns);
     ++r->counters.n_dispatches;
+    ++r->open->n_dispatches;
 }
 
 // Cuts the grid along its outermost dimension until a slice fits a piece.
@@ -639,7 +310,7 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
     const struct gpu_kernel *kernel = NULL;
     enum karat_status status = gpu_kernel_get(&kernel, r->device, d->desc, d->spec, &err);
     if (status != KARAT_OK) {
-        fail(r, status, &err);
+        recorder_fail(r, status, &err);
         return;
     }
     if (!check_dispatch(r, d))
@@ -649,20 +320,21 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
         step.bytes += d->buffers[i].size_bytes;
     // Offsets that never come back would fill the cache; a recorder that has nothing under way can start afresh.
     if (r->sets.n_entries >= SETS_MAX && !r->open && !r->recorded.first && !r->closed.first &&
-        wait_for(r, r->last_value)) {
-        retire_done(r);
+        pieces_wait_for(r, r->last_value)) {
+        pieces_retire_done(r);
         gpu_set_cache_clear(&r->sets);
+        ++r->sets_epoch;
     }
     if (kernel->n_buffers > 0 &&
         (status = gpu_set_cache_get(&step.set, &r->sets, d->buffers, kernel->n_buffers, &err)) != KARAT_OK) {
-        fail(r, status, &err);
+        recorder_fail(r, status, &err);
         return;
     }
     struct hazard_range ranges[GPU_BUFFERS_MAX];
     for (uint32_t i = 0; i < kernel->n_buffers; ++i)
         ranges[i] = range_of(&d->buffers[i], kernel->reads >> i & 1, kernel->writes >> i & 1);
     const double estimate_ns = DISPATCH_NS + (double)d->work * (double)kernel->ns_per_work;
-    if (!open_piece(r, estimate_ns < PIECE_NS ? estimate_ns : PIECE_NS))
+    if (!pieces_open(r, estimate_ns < PIECE_NS ? estimate_ns : PIECE_NS))
         return;
     order(r, ranges, kernel->n_buffers);
     r->kernel = d->work > 0 ? (struct gpu_kernel *)kernel : NULL;
@@ -674,8 +346,8 @@ static void end_transfer(struct gpu_recorder *r, const char *label, uint64_t byt
 {
     r->has_transfers = true;
     if (r->timing)
-        mark(r, (struct mark){ label, "", bytes });
-    charge(r, estimate_ns);
+        pieces_mark(r, (struct mark){ label, "", bytes });
+    pieces_charge(r, estimate_ns);
 }
 
 void gpu_record_copy(struct gpu_recorder *r, struct gpu_view dst, struct gpu_view src)
@@ -687,14 +359,14 @@ void gpu_record_copy(struct gpu_recorder *r, struct gpu_view dst, struct gpu_vie
         return;
     const struct hazard_range ranges[] = { range_of(&dst, false, true), range_of(&src, true, false) };
     if (dst.size_bytes != src.size_bytes || (ranges[0].begin < ranges[1].end && ranges[1].begin < ranges[0].end)) {
-        fail(r,
-             status_fail(&err, KARAT_ERR_INTERNAL, "copy: %llu bytes into %llu, or the two overlap",
-                         (unsigned long long)src.size_bytes, (unsigned long long)dst.size_bytes),
-             &err);
+        recorder_fail(r,
+                      status_fail(&err, KARAT_ERR_INTERNAL, "copy: %llu bytes into %llu, or the two overlap",
+                                  (unsigned long long)src.size_bytes, (unsigned long long)dst.size_bytes),
+                      &err);
         return;
     }
     const double estimate_ns = DISPATCH_NS + COPY_NS_PER_BYTE * (double)src.size_bytes;
-    if (!open_piece(r, estimate_ns))
+    if (!pieces_open(r, estimate_ns))
         return;
     order(r, ranges, 2);
     r->device->vk.vkCmdCopyBuffer(r->open->commands, src.buffer->handle, dst.buffer->handle, 1,
@@ -708,15 +380,15 @@ void gpu_record_fill(struct gpu_recorder *r, struct gpu_view dst, uint32_t word)
     if (r->failure.status != KARAT_OK || r->listing || !check_view(r, "fill", &dst, 4, UINT64_MAX))
         return;
     if (dst.size_bytes % 4 != 0) {
-        fail(r,
-             status_fail(&err, KARAT_ERR_INTERNAL, "fill: %llu bytes are not whole words",
-                         (unsigned long long)dst.size_bytes),
-             &err);
+        recorder_fail(r,
+                      status_fail(&err, KARAT_ERR_INTERNAL, "fill: %llu bytes are not whole words",
+                                  (unsigned long long)dst.size_bytes),
+                      &err);
         return;
     }
     const struct hazard_range range = range_of(&dst, false, true);
     const double estimate_ns = DISPATCH_NS + COPY_NS_PER_BYTE * (double)dst.size_bytes;
-    if (!open_piece(r, estimate_ns))
+    if (!pieces_open(r, estimate_ns))
         return;
     order(r, &range, 1);
     r->device->vk.vkCmdFillBuffer(r->open->commands, dst.buffer->handle, dst.offset, dst.size_bytes, word);
@@ -725,7 +397,7 @@ void gpu_record_fill(struct gpu_recorder *r, struct gpu_view dst, uint32_t word)
 
 void gpu_record_fail(struct gpu_recorder *r, enum karat_status status, const struct karat_error *err)
 {
-    fail(r, status, err);
+    recorder_fail(r, status, err);
 }
 
 // ------------------------------------------------------------------------------------------------ the recorder
@@ -766,13 +438,9 @@ void gpu_recorder_destroy(struct gpu_recorder *r)
 {
     if (!r)
         return;
-    drop_recorded(r);
+    pieces_drop(r);
     gpu_recorder_wait(r, NULL);
-    while (r->spare) {
-        struct piece *piece = r->spare;
-        r->spare = piece->next;
-        destroy_piece(r, piece);
-    }
+    pieces_destroy(r);
     r->device->vk.vkDestroySemaphore(r->device->handle, r->timeline, NULL);
     gpu_set_cache_deinit(&r->sets);
     gpu_timing_destroy(r->timing);

@@ -201,7 +201,7 @@ KARAT_API enum karat_status karat_session_sync(struct karat_session *session, co
                                                struct karat_error *err);
 
 // f32 [n_vocab], after the soft cap, for the token after the last one; valid until the next call on the session. NULL
-// before the first successful sync.
+// before the first successful sync, and after an answer, whose tokens the device may have drawn by itself.
 KARAT_API const float *karat_session_logits(const struct karat_session *session);
 
 // Like karat_session_sync() from an empty session, but hands over the scores after every token: row i belongs to the

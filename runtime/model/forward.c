@@ -4,7 +4,6 @@
 // the same list.
 #include <assert.h>
 #include <math.h>
-#include <string.h>
 
 #include "model/state.h"
 
@@ -18,6 +17,7 @@ struct pass {
     const struct gpu_view *scratch; // [SCRATCH_COUNT]
     struct gpu_view position;       // u32: of the step's first token
     uint32_t n;                     // tokens
+    uint32_t last_position;         // at least the last token's
 };
 
 static struct gpu_view rows(const struct pass *p, enum scratch which, uint64_t n_values)
@@ -71,7 +71,7 @@ static void attention_forward(const struct pass *p, uint32_t index)
                      .n_tokens = p->n,
                      .n_heads = s->n_heads,
                      .window = s->sliding ? p->shape->window : 0,
-                     .last_position = p->step->first_position + p->n - 1,
+                     .last_position = p->last_position,
                  });
 
     struct op_add_norm add = {
@@ -181,7 +181,38 @@ static void layer_forward(const struct pass *p, uint32_t index)
                        p->state->counters, p->n);
 }
 
-// The wanted rows of NORM -> scores in host memory.
+// The scores of one token -> the next step's token and position.
+static void draw_forward(const struct pass *p, struct gpu_view scores)
+{
+    const struct gemma_drawing *drawing = p->step->drawing;
+    const struct feedback *f = &p->state->feedback;
+    const uint32_t n = drawing->n_candidates;
+    const struct gpu_view ids = { f->ids.buffer, f->ids.offset, n * sizeof(uint32_t) };
+    const struct gpu_view values = { f->values.buffer, f->values.offset, n * sizeof(float) };
+    const struct op_penalties penalties = {
+        .counts = { f->counts, 0, scores.size_bytes },
+        .repeat = drawing->repeat,
+        .presence = drawing->presence,
+        .frequency = drawing->frequency,
+    };
+    op_top_k(p->rec, ids, values, scores, drawing->has_penalties ? &penalties : NULL, f->top_k, 1, p->shape->n_vocab,
+             n);
+    op_sample(p->rec,
+              &(struct op_sample){
+                  .ids = ids,
+                  .values = values,
+                  .scores = scores,
+                  .draws = { f->draws, 0, gpu_buffer_size(f->draws) },
+                  .step = p->position,
+                  .next = { f->input, FEEDBACK_IDS, sizeof(uint32_t) },
+                  .counts = { drawing->has_penalties ? f->counts : NULL, 0, scores.size_bytes },
+                  .results = { f->results, 0, gpu_buffer_size(f->results) },
+                  .n = n,
+              },
+              &drawing->sampling);
+}
+
+// The wanted rows of NORM -> scores in host memory, or the next token.
 static void head_forward(const struct pass *p)
 {
     const uint32_t n_rows = p->step->n_rows, n_embd = p->shape->n_embd;
@@ -195,8 +226,19 @@ static void head_forward(const struct pass *p)
     op_linear(p->rec, raw, last, &p->weights->head, &(struct op_linear_shape){ .n_tokens = n_rows });
     if (p->shape->softcap > 0)
         op_softcap(p->rec, capped, raw, (uint32_t)n_scores, p->shape->softcap);
-    const struct gpu_view host = { p->state->scores, 0, n_scores * sizeof(float) };
-    gpu_record_copy(p->rec, host, p->shape->softcap > 0 ? capped : raw);
+    const struct gpu_view scores = p->shape->softcap > 0 ? capped : raw;
+    if (p->step->drawing)
+        draw_forward(p, scores);
+    else
+        gpu_record_copy(p->rec, (struct gpu_view){ p->state->scores, 0, n_scores * sizeof(float) }, scores);
+}
+
+uint32_t gemma_position_bound(uint32_t position)
+{
+    uint32_t end = 16;
+    while (end <= position && end < 256)
+        end *= 2;
+    return end > position ? end - 1 : position / 256 * 256 + 255;
 }
 
 void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, const struct gemma_weights *weights,
@@ -209,15 +251,15 @@ void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, co
         .state = state,
         .step = step,
         .scratch = step->n_tokens <= state->n_spread ? state->spread : state->packed,
-        .position = { state->step, 0, OP_STEP_BYTES },
+        .position = { state->feedback.input, 0, OP_STEP_BYTES },
         .n = step->n_tokens,
+        .last_position = step->n_tokens == 1 ? gemma_position_bound(step->first_position)
+                                             : step->first_position + step->n_tokens - 1,
     };
-    if (step->ids) {
-        memcpy(gpu_buffer_map(state->ids), step->ids, step->n_tokens * sizeof *step->ids);
-        memcpy(gpu_buffer_map(state->step), (const uint32_t[4]){ step->first_position }, OP_STEP_BYTES);
-    }
+    if (step->ids)
+        feedback_start(rec, &state->feedback, step->ids, step->n_tokens, step->first_position);
 
-    const struct gpu_view ids = { state->ids, 0, (uint64_t)pass.n * sizeof *step->ids };
+    const struct gpu_view ids = { state->feedback.input, FEEDBACK_IDS, (uint64_t)pass.n * sizeof *step->ids };
     gpu_record_fill(rec, state->counters, 0); // a step that was cut short may have left them in disorder
     op_embed(rec, embd_rows(&pass, SCRATCH_H), ids, &weights->embedding, pass.n, sqrtf((float)shape->n_embd));
     op_rms_norm(rec, embd_rows(&pass, SCRATCH_NORM), embd_rows(&pass, SCRATCH_H), &weights->layers[0].attn_norm, pass.n,

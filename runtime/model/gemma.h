@@ -116,18 +116,32 @@ uint64_t gemma_cache_bytes_read(const struct gemma_shape *shape, const struct ge
 
 // ------------------------------------------------------------------------------------------------ forward
 
-struct gemma_step {
-    const uint32_t *ids;     // [n_tokens]; NULL: as it stands, for recorders that only list
-    uint32_t n_tokens;       // 1 .. n_batch
-    uint32_t first_position; // of ids[0]; everything before it is in the caches
-    uint32_t first_row;      // scores are wanted of tokens first_row .. first_row + n_rows - 1
-    uint32_t n_rows;         // 0 .. options.n_rows
+// How the device draws the next token itself.
+struct gemma_drawing {
+    struct op_sampling sampling;
+    uint32_t n_candidates; // best tokens that the draw looks at, 1 .. OP_TOP_K_MAX and at most the vocabulary
+    bool has_penalties;
+    float repeat, presence, frequency;
 };
 
-// Records one step: caches gain n_tokens positions, and the wanted scores will be in gemma_state_scores() once the
-// recorder's work is done. Allocates nothing.
+struct gemma_step {
+    const uint32_t *ids;                 // [n_tokens]; NULL: the one token that the step before drew, one position on
+    uint32_t n_tokens;                   // 1 .. n_batch
+    uint32_t first_position;             // of ids[0]; everything before it is in the caches
+    uint32_t first_row;                  // scores are wanted of tokens first_row .. first_row + n_rows - 1
+    uint32_t n_rows;                     // 0 .. options.n_rows
+    const struct gemma_drawing *drawing; // of the next token from the one wanted row; NULL: the host gets the scores
+};
+
+// Records one step: caches gain n_tokens positions, and the wanted scores will be in gemma_state_scores(), or what was
+// drawn in gemma_state_drawn(), once the recorder's work is done. Steps that follow a drawn token may be submitted
+// before it is known. ids are read at once; no step may be under way then. Allocates nothing.
 void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, const struct gemma_weights *weights,
                    struct gemma_state *state, const struct gemma_step *step);
+
+// Steps of one token that the device drew, at positions with the same bound, are recorded alike but for this number: it
+// is at least the position and changes rarely.
+uint32_t gemma_position_bound(uint32_t position);
 
 // Adds the kernels that a session with these options will need, the likeliest first, by recording steps that nobody
 // runs. Weights need their places only; no session's memory is needed. Needs n_rows of 1 at least.
@@ -137,5 +151,14 @@ enum karat_status gemma_rehearse(struct gpu_kernel_set *set, const struct gemma_
 
 // f32 [n_rows][n_vocab] in host memory, of the last step whose work is done.
 const float *gemma_state_scores(const struct gemma_state *state);
+
+// Before the step at `position` is submitted: the numbers its draw uses (see sampler_foresee()). Those of the last
+// OP_SAMPLE_SLOTS positions are kept, as is what was drawn.
+void gemma_state_foresee(struct gemma_state *state, uint32_t position, double at, uint32_t leaving);
+const struct op_sample_result *gemma_state_drawn(const struct gemma_state *state, uint32_t position);
+
+// Records how often each token is among the last ones: u32 [n_vocab], read at once; no step may be under way. Draws
+// with penalties keep count from then on.
+void gemma_state_count(struct gpu_recorder *rec, struct gemma_state *state, const uint32_t *counts);
 
 #endif

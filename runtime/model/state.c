@@ -181,7 +181,7 @@ struct gemma_state_bytes gemma_state_size(const struct gemma_shape *shape, const
     }
     lay_out(&layout, shape, options, plan);
     total.scratch = layout.arena_bytes;
-    total.scratch += OP_COUNTERS_BYTES;
+    total.scratch += OP_COUNTERS_BYTES + feedback_bytes(shape, options->n_batch);
     return total;
 }
 
@@ -264,12 +264,8 @@ static enum karat_status create_host_buffers(struct gemma_state *state, const st
                                              struct gpu_device *device, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    const uint64_t ids_bytes = (uint64_t)state->options.n_batch * sizeof(uint32_t);
     const uint64_t scores_bytes = (uint64_t)state->options.n_rows * shape->n_vocab * sizeof(float);
-    TRY(gpu_buffer_create(&state->ids, device,
-                          &(struct gpu_buffer_options){ ids_bytes, GPU_MEMORY_UPLOAD, "token ids" }, err));
-    TRY(gpu_buffer_create(&state->step, device,
-                          &(struct gpu_buffer_options){ OP_STEP_BYTES, GPU_MEMORY_UPLOAD, "step" }, err));
+    TRY(feedback_create(&state->feedback, shape, state->options.n_batch, device, err));
     if (scores_bytes > 0)
         TRY(gpu_buffer_create(&state->scores, device,
                               &(struct gpu_buffer_options){ scores_bytes, GPU_MEMORY_READBACK, "scores" }, err));
@@ -329,8 +325,7 @@ void gemma_state_destroy(struct gemma_state *state)
     }
     gpu_buffer_destroy(state->arena);
     gpu_buffer_destroy(state->counters.buffer);
-    gpu_buffer_destroy(state->ids);
-    gpu_buffer_destroy(state->step);
+    feedback_destroy(&state->feedback);
     gpu_buffer_destroy(state->scores);
     free(state->caches);
     free(state);

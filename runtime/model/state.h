@@ -59,6 +59,25 @@ enum scratch {
         SCRATCH_COUNT
 };
 
+// What a step begins with and ends in beside the scratch. The device hands tokens on to itself, so the input is its.
+struct feedback {
+    struct gpu_buffer *input;                          // u32 [4] step, at FEEDBACK_IDS u32 [n_batch] ids
+    struct gpu_buffer *counts;                         // u32 [n_vocab] of penalties
+    struct gpu_buffer *input_staging, *counts_staging; // the same where the host cannot write there; else NULL
+    struct gpu_buffer *draws, *results;                // struct op_sample_draw and _result [OP_SAMPLE_SLOTS]
+    struct gpu_view ids, values, top_k;                // best tokens, and scratch to find them; one buffer
+};
+#define FEEDBACK_IDS 256
+
+enum karat_status feedback_create(struct feedback *out, const struct gemma_shape *shape, uint32_t n_batch,
+                                  struct gpu_device *device, struct karat_error *err);
+void feedback_destroy(struct feedback *feedback);                           // its members
+uint64_t feedback_bytes(const struct gemma_shape *shape, uint32_t n_batch); // on the device
+
+// Makes `ids` from first_position on the next step's input.
+void feedback_start(struct gpu_recorder *rec, const struct feedback *feedback, const uint32_t *ids, uint32_t n_ids,
+                    uint32_t first_position);
+
 struct gemma_state {
     struct gemma_state_options options;
     uint32_t n_layers, n_ring;
@@ -68,8 +87,9 @@ struct gemma_state {
     // the others, so that no barrier of theirs is owed to the layout alone; in longer ones they share.
     struct gpu_view spread[SCRATCH_COUNT], packed[SCRATCH_COUNT];
     uint32_t n_spread;
-    struct gpu_view counters;               // of op_linear_add_norm() and its like
-    struct gpu_buffer *ids, *step, *scores; // the host's ends of a step
+    struct gpu_view counters; // of op_linear_add_norm() and its like
+    struct feedback feedback;
+    struct gpu_buffer *scores; // in host memory
 };
 
 // A state with every shape and size but no buffers, for recorders that only list. gemma_state_destroy() takes it.

@@ -118,7 +118,19 @@ struct check_top_k {
     uint32_t n_rows, n_cols, k;
     bool ties;
     bool broken; // infinities and NaN among the values
+    bool penalties;
+    bool crowded; // the largest stand where the kernel has least room for them
 };
 check_fn check_top_k;
+
+struct check_sample {
+    uint32_t n, n_vocab, top_k, first_position;
+    float temperature, top_p, min_p;
+    uint32_t n_never; // the last of them is no token
+    bool has_counts;
+    bool ties;   // values from a few only
+    bool broken; // infinities, NaN and missing candidates
+};
+check_fn check_sample;
 
 #endif

@@ -21,6 +21,7 @@
 #include "shared/rms_norm.h"
 #include "shared/route.h"
 #include "shared/route_sort.h"
+#include "shared/sample.h"
 #include "shared/softcap.h"
 #include "shared/top_k.h"
 #include "spv/all.h"
@@ -79,6 +80,7 @@ const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
     STEP(JOIN, join, join_params),
     SINGLE(SOFTCAP, softcap, false),
     SINGLE(TOP_K, top_k, false),
+    SINGLE(SAMPLE, sample, false),
     SINGLE(COPY, copy, false),
 };
 // clang-format on

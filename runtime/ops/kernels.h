@@ -34,6 +34,7 @@ enum kernel {
     KERNEL_JOIN,
     KERNEL_SOFTCAP,
     KERNEL_TOP_K,
+    KERNEL_SAMPLE,
     KERNEL_COPY,
     KERNEL_COUNT
 };

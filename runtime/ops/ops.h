@@ -267,11 +267,55 @@ void op_experts_join(struct gpu_recorder *rec, struct gpu_view m, struct gpu_vie
 // y = cap * tanh(x / cap); y may not be x. n elements.
 void op_softcap(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, uint32_t n, float cap);
 
+// What the tokens of the last ones lose of their scores: step 2 of text/sampler.h.
+struct op_penalties {
+    struct gpu_view counts; // u32 [n_vocab]: how often each is among the last ones
+    float repeat, presence, frequency;
+};
+
 // The k largest of each row, best first, ties by lower id. x f32 [n_rows][n_cols], ids u32 [n_rows][k], values f32
-// [n_rows][k], 1 <= k <= 64. Argmax is k = 1. scratch holds op_top_k_scratch_bytes().
+// [n_rows][k], 1 <= k <= OP_TOP_K_MAX. Argmax is k = 1. scratch holds op_top_k_scratch_bytes(). With penalties (NULL:
+// none) order and values are those after them.
+#define OP_TOP_K_MAX 80
 void op_top_k(struct gpu_recorder *rec, struct gpu_view ids, struct gpu_view values, struct gpu_view x,
-              struct gpu_view scratch, uint32_t n_rows, uint32_t n_cols, uint32_t k);
+              const struct op_penalties *penalties, struct gpu_view scratch, uint32_t n_rows, uint32_t n_cols,
+              uint32_t k);
 uint64_t op_top_k_scratch_bytes(uint32_t n_rows, uint32_t n_cols, uint32_t k);
+
+// Steps 3 to 7 of text/sampler.h, and what is left out in step 1.
+#define OP_NEVER_MAX 12
+struct op_sampling {
+    uint32_t top_k;     // 1 or more
+    float temperature;  // 0: the best
+    float top_p, min_p; // 1 and 0: all
+    uint32_t n_never, never[OP_NEVER_MAX];
+};
+
+// What the host hands to one draw, and what it gets back. The step at position p uses slot p % OP_SAMPLE_SLOTS.
+#define OP_SAMPLE_SLOTS 16
+#define OP_SAMPLE_NONE UINT32_MAX // no token
+struct op_sample_draw {
+    float at;         // 0 .. 1: the fraction of the probabilities
+    uint32_t leaving; // the token whose count goes down by one, or NONE
+};
+struct op_sample_result {
+    uint32_t id, n;
+    uint32_t ids[OP_TOP_K_MAX]; // [n] best first; NONE where there are not so many
+    float scores[OP_TOP_K_MAX]; // [n] before penalties
+};
+
+// Draws a token from what op_top_k() found and makes it the next step's: `next` becomes its id, the position of `step`
+// goes up by one, and so does its count. f32 arithmetic; the result has what it takes to repeat the draw exactly.
+struct op_sample {
+    struct gpu_view ids, values; // u32 and f32 [n], n up to OP_TOP_K_MAX
+    struct gpu_view scores;      // f32 [n_vocab] before penalties
+    struct gpu_view draws;       // struct op_sample_draw [OP_SAMPLE_SLOTS]
+    struct gpu_view step, next;  // u32 [4], u32 [1]
+    struct gpu_view counts;      // u32 [n_vocab]; without a buffer: no penalties
+    struct gpu_view results;     // struct op_sample_result [OP_SAMPLE_SLOTS]
+    uint32_t n;
+};
+void op_sample(struct gpu_recorder *rec, const struct op_sample *sample, const struct op_sampling *sampling);
 
 // ------------------------------------------------------------------------------------------------ probe
 

@@ -48,6 +48,11 @@ struct selftest_case {
         __VA_ARGS__             \
     }
 
+#define SAMPLE(...)              \
+    &(const struct check_sample) \
+    {                            \
+        __VA_ARGS__              \
+    }
 #define LINEAR(...)                    \
     &(const struct check_linear_shape) \
     {                                  \
@@ -118,6 +123,10 @@ static const struct selftest_case cases[] = {
     { "top_k: 64 of the vocabulary", check_top_k, TOP_K(1, 262144, 64), true },
     { "copy: 16 MiB", check_copy, ROWS(1024, 4096), true },
     { "top_k: ties", check_top_k, TOP_K(2, 5000, 40, .ties = true), false },
+    { "top_k: 75 with penalties", check_top_k, TOP_K(1, 262144, 75, .penalties = true), true },
+    { "sample: the recommended chain", check_sample, SAMPLE(75, 262144, 64, 1000, 1, 0.95f, 0, 11), false },
+    { "sample: greedy", check_sample, SAMPLE(12, 262144, 1, 0, 0, 1, 0, 11), false },
+    { "sample: with penalties", check_sample, SAMPLE(80, 262144, 64, 77, 0.7f, 0.9f, 0.05f, 11, .has_counts = true), false },
 };
 // clang-format on
 

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ops/ops.h"
+
 void twin_rms_norm(double *y, const float *x, const float *w, uint32_t n_rows, uint32_t n_cols, double eps);
 void twin_add_norm(double *y, const float *r, const float *x, const float *w, const float *scale, uint32_t n_rows,
                    uint32_t n_cols, double eps);
@@ -45,5 +47,13 @@ void twin_softcap(double *y, const float *x, uint32_t n, double cap);
 
 // One row: the ids of the k largest, best first, ties by lower id.
 void twin_top_k(uint32_t *ids, const float *x, uint32_t n_cols, uint32_t k);
+
+// A score after the penalties of a token that is `count` times among the last ones.
+float twin_penalise(float score, uint32_t count, float repeat, float presence, float frequency);
+
+// One draw from n candidates, best first, at the fraction `at`. Returns how far the nearest other answer is, as a
+// fraction of the probabilities: an f32 kernel may differ below its own precision.
+double twin_sample(uint32_t *id, const uint32_t *ids, const float *values, uint32_t n, uint32_t n_vocab,
+                   const struct op_sampling *sampling, double at);
 
 #endif

@@ -29,10 +29,12 @@ struct sampler {
 
 // ---- numbers
 
+#define RANDOM_STEP 0x9E3779B97F4A7C15u
+
 // splitmix64: small, well mixed, and any seed will do.
 static uint64_t next_random(uint64_t *state)
 {
-    uint64_t z = (*state += 0x9E3779B97F4A7C15u);
+    uint64_t z = (*state += RANDOM_STEP);
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
     z = (z ^ z >> 27) * 0x94D049BB133111EBu;
     return z ^ z >> 31;
@@ -231,19 +233,30 @@ static void select_best(struct candidate *c, size_t n, size_t k)
     }
 }
 
-// The `keep` best tokens that may be sampled, with their scores after the penalties, in no order. Returns how many.
+// How many tokens step 3 leaves.
+static size_t n_kept(const struct sampler *sampler)
+{
+    return sampler->options.temperature == 0 ? 1 : sampler->options.top_k;
+}
+
+// The best of n tokens that may be sampled, n_kept() of them, with their scores after the penalties, in no order.
+// ids NULL: the token at i is i. Returns how many there are.
 //
 // The list grows to some multiple of `keep`, then only the best stay, and a score that is not above the worst of them
-// is passed over from then on: it could only be a tie, which the lower id wins.
-static size_t gather(struct sampler *sampler, const float *logits, size_t keep)
+// is passed over from then on: it could only be a tie, which the lower id wins. So ids ascend, unless they are few.
+static size_t gather(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n_scores)
 {
+    const size_t keep = n_kept(sampler);
     const bool penalties = has_penalties(&sampler->options);
     const size_t room = 4 * keep + 64;
     struct candidate *c = sampler->candidates;
     float floor_score = -INFINITY;
     size_t n = 0;
-    for (uint32_t id = 0; id < sampler->n_vocab; ++id) {
-        float score = logits[id];
+    for (size_t i = 0; i < n_scores; ++i) {
+        const uint32_t id = ids ? ids[i] : (uint32_t)i;
+        if (id >= sampler->n_vocab)
+            continue;
+        float score = scores[i];
         if (penalties && sampler->counts[id] > 0)
             score = penalise(&sampler->options, score, sampler->counts[id]);
         // Not true for a NaN either.
@@ -254,8 +267,8 @@ static size_t gather(struct sampler *sampler, const float *logits, size_t keep)
             select_best(c, n, keep);
             n = keep;
             floor_score = c[0].score;
-            for (size_t i = 1; i < keep; ++i)
-                floor_score = c[i].score < floor_score ? c[i].score : floor_score;
+            for (size_t j = 1; j < keep; ++j)
+                floor_score = c[j].score < floor_score ? c[j].score : floor_score;
         }
     }
     if (keep < n) {
@@ -314,6 +327,27 @@ static size_t keep_above(struct candidate *c, size_t n, double weight)
     return kept;
 }
 
+// Short lists only.
+static void sort_by_rank(struct candidate *c, size_t n)
+{
+    for (size_t i = 1; i < n; ++i) {
+        const struct candidate moved = c[i];
+        size_t at = i;
+        for (; at > 0 && ranks_before(&moved, &c[at - 1]); --at)
+            c[at] = c[at - 1];
+        c[at] = moved;
+    }
+}
+
+// What select_weight() returns, of candidates by rank.
+static size_t count_weight(const struct candidate *c, size_t n, double target)
+{
+    size_t kept = 0;
+    for (double sum = 0; kept < n && sum < target; ++kept)
+        sum += c[kept].weight;
+    return kept;
+}
+
 // The candidate at the fraction 0 <= at < 1 of all weights.
 static size_t draw(const struct candidate *c, size_t n, double at)
 {
@@ -325,11 +359,12 @@ static size_t draw(const struct candidate *c, size_t n, double at)
     return n - 1;
 }
 
-enum karat_status sampler_sample(struct sampler *sampler, const float *logits, uint32_t *id, struct karat_error *err)
+// Steps 4 to 7 on the n candidates that step 3 left.
+static enum karat_status pick(struct sampler *sampler, size_t n, uint32_t *id, struct karat_error *err)
 {
     const struct sampler_options *options = &sampler->options;
     struct candidate *c = sampler->candidates;
-    size_t n = gather(sampler, logits, options->temperature == 0 ? 1 : options->top_k);
+    const bool is_short = sampler_is_short(sampler);
     if (n == 0)
         return status_fail(err, KARAT_ERR_ARGUMENT,
                            "none of the %u scores can be sampled: each is NaN, minus infinity or ruled out",
@@ -338,11 +373,63 @@ enum karat_status sampler_sample(struct sampler *sampler, const float *logits, u
         *id = c[0].id;
         return KARAT_OK;
     }
+    if (is_short)
+        sort_by_rank(c, n);
     weigh(c, n, options->temperature);
-    if (options->top_p < 1)
-        n = select_weight(c, n, (double)options->top_p * weight_of(c, n));
+    if (options->top_p < 1) {
+        const double target = (double)options->top_p * weight_of(c, n);
+        n = is_short ? count_weight(c, n, target) : select_weight(c, n, target);
+    }
     // A weight that vanished must not come back through the rounding of sums.
     n = keep_above(c, n, options->min_p > 0 ? (double)options->min_p : WEIGHT_MIN);
     *id = c[draw(c, n, next_uniform(&sampler->random))].id;
     return KARAT_OK;
+}
+
+enum karat_status sampler_sample(struct sampler *sampler, const float *logits, uint32_t *id, struct karat_error *err)
+{
+    return pick(sampler, gather(sampler, NULL, logits, sampler->n_vocab), id, err);
+}
+
+// ---- short lists
+
+const struct sampler_options *sampler_options(const struct sampler *sampler)
+{
+    return &sampler->options;
+}
+
+bool sampler_has_penalties(const struct sampler *sampler)
+{
+    return has_penalties(&sampler->options);
+}
+
+uint32_t sampler_n_vocab(const struct sampler *sampler)
+{
+    return sampler->n_vocab;
+}
+
+const uint32_t *sampler_counts(const struct sampler *sampler)
+{
+    return sampler->counts;
+}
+
+bool sampler_is_short(const struct sampler *sampler)
+{
+    return n_kept(sampler) <= SAMPLER_SHORTLIST_MAX && n_kept(sampler) < sampler->n_vocab;
+}
+
+enum karat_status sampler_pick(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n,
+                               uint32_t *id, struct karat_error *err)
+{
+    return pick(sampler, gather(sampler, ids, scores, n), id, err);
+}
+
+void sampler_foresee(const struct sampler *sampler, uint32_t n_ahead, double *at, uint32_t *leaving)
+{
+    const uint32_t n_window = sampler->options.penalty_window;
+    uint64_t random = sampler->random + n_ahead * RANDOM_STEP;
+    *at = next_uniform(&random);
+    // The window is a ring whose next place holds the oldest token once it is full.
+    *leaving = sampler->n_window + n_ahead >= n_window ? sampler->window[(sampler->window_at + n_ahead) % n_window]
+                                                       : UINT32_MAX;
 }

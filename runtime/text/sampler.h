@@ -8,7 +8,8 @@
 //   4. softmax of score / temperature
 //   5. top-p: the fewest best tokens whose probabilities reach p stay
 //   6. min-p: tokens with at least min_p times the best probability stay
-//   7. one random number picks a token by its probability
+//   7. one random number picks a token by its probability: the probabilities are laid end to end, of a short list
+//      (see sampler_pick()) in the order of the ranks, else of the ids where no cut has moved them
 // llama.cpp has the same steps but by default applies the temperature last, so that its top-p and min-p see the
 // probabilities at temperature 1; at that temperature there is no difference. Equal scores rank by id, the lower one
 // first, everywhere.
@@ -17,6 +18,8 @@
 // here, in plain double arithmetic.
 #ifndef TEXT_SAMPLER_H
 #define TEXT_SAMPLER_H
+
+#include <stdbool.h>
 
 #include "base/status.h"
 
@@ -53,5 +56,33 @@ void sampler_accept(struct sampler *sampler, uint32_t id);
 // Picks *id from logits[n_vocab]. Does not accept it. Allocates nothing; near-linear in n_vocab.
 // Errors  KARAT_ERR_ARGUMENT   no token has a usable score
 enum karat_status sampler_sample(struct sampler *sampler, const float *logits, uint32_t *id, struct karat_error *err);
+
+// ------------------------------------------------------------------------------------------------ short lists
+
+// For someone who finds the best tokens elsewhere and may even draw there, ahead of this sampler.
+
+#define SAMPLER_SHORTLIST_MAX 64u
+
+// The options in force, with no zero that stands for something else but temperature and top_k's; `never` is NULL.
+const struct sampler_options *sampler_options(const struct sampler *sampler);
+bool sampler_has_penalties(const struct sampler *sampler);
+uint32_t sampler_n_vocab(const struct sampler *sampler);
+
+// [n_vocab] how often each token is among the accepted ones in the window; lent until the next call.
+const uint32_t *sampler_counts(const struct sampler *sampler);
+
+// Whether the best sampler_options()->top_k tokens (greedy: the best one) are all that sampling looks at, and at most
+// SAMPLER_SHORTLIST_MAX.
+bool sampler_is_short(const struct sampler *sampler);
+
+// What sampler_sample() would say if only these n tokens, each once and with their scores before the penalties, had
+// usable ones: the same as for all scores if the tokens that would be left after step 3 are among them. Others outside
+// the vocabulary are passed over. n is at most top_k (greedy: 1) + 64; only where sampler_is_short().
+enum karat_status sampler_pick(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n,
+                               uint32_t *id, struct karat_error *err);
+
+// What the sample after `n_ahead` others will use: the fraction of all probabilities at which it picks, and the token
+// that leaves the window when it is accepted (UINT32_MAX: none). n_ahead must be below the window.
+void sampler_foresee(const struct sampler *sampler, uint32_t n_ahead, double *at, uint32_t *leaving);
 
 #endif

@@ -240,6 +240,280 @@ TEST(all_pieces_run_under_a_cancel_flag_that_stays_down)
     bed_close(t, &bed);
 }
 
+// Steps of about 50 ms by their estimate, of which only two or three are with the device at a time.
+static uint64_t submit_steps(struct test *t, struct bed *bed, int n)
+{
+    const struct gpu_kernel *kernel = NULL;
+    enum karat_status status =
+        gpu_kernel_get(&kernel, bed->device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed->err);
+    uint64_t first_ticket = 0;
+    for (int i = 0; i < n && status == KARAT_OK; ++i) {
+        const uint64_t work = (uint64_t)(45e6 / (double)gpu_kernel_ns_per_work(kernel));
+        bed_scale_grid(bed, (struct gpu_view){ bed->y, i * 1024ull, 1024 }, bed_whole(bed->x), 2.0f, 200000, work, 4, 1,
+                       1);
+        status = gpu_recorder_submit(bed->recorder, &bed->err);
+        first_ticket = i == 0 ? gpu_recorder_ticket(bed->recorder) : first_ticket;
+    }
+    test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", bed->err.text);
+    return first_ticket;
+}
+
+TEST(a_ticket_waits_for_its_own_round_only)
+{
+    struct bed bed;
+    const int cancel = 0;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    gpu_recorder_set_cancel(bed.recorder, &cancel); // keeps most of the rounds on the host's side
+    const uint64_t ticket = submit_steps(t, &bed, 16);
+    CHECK(ticket > 0 && ticket < gpu_recorder_ticket(bed.recorder));
+    REQUIRE_OK(gpu_recorder_wait_until(bed.recorder, ticket, &bed.err), bed.err);
+    CHECK(!isnan(bed_floats(bed.y)[0]) && !isnan(bed_floats(bed.y)[255]));
+    CHECK(bed_counters(&bed).n_submits < 16);
+    REQUIRE_OK(gpu_recorder_wait_until(bed.recorder, ticket, &bed.err), bed.err); // again costs nothing
+    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    CHECK_UINT(bed_counters(&bed).n_submits, 16);
+    bed_close(t, &bed);
+}
+
+TEST(discarded_rounds_never_run)
+{
+    struct bed bed;
+    const int cancel = 0;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    gpu_recorder_set_cancel(bed.recorder, &cancel);
+    const uint64_t ticket = submit_steps(t, &bed, 16);
+    bed_scale(&bed, bed_whole(bed.z), bed_whole(bed.x), 1.0f); // recorded, not submitted
+    REQUIRE_OK(gpu_recorder_discard(bed.recorder, &bed.err), bed.err);
+    const uint64_t n_run = bed_counters(&bed).n_submits;
+    CHECK(n_run > 0 && n_run < 16);
+    CHECK(!isnan(bed_floats(bed.y)[(n_run - 1) * 256]) && isnan(bed_floats(bed.y)[n_run * 256]));
+    REQUIRE_OK(gpu_recorder_discard(bed.recorder, &bed.err), bed.err);
+    REQUIRE_OK(gpu_recorder_wait_until(bed.recorder, ticket + 15, &bed.err), bed.err);
+    // And the recorder goes on as if nothing had been.
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 3.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.y, 0, BED_FLOATS, 3.0f), 0);
+    CHECK(isnan(bed_floats(bed.z)[0]));
+    bed_close(t, &bed);
+}
+
+// ------------------------------------------------------------------------------------------------ recordings
+
+// z = factor * y, y = 2 * x: two dispatches with a barrier between them.
+static void record_pair(struct bed *bed, float factor)
+{
+    bed_scale(bed, bed_whole(bed->y), bed_whole(bed->x), 2.0f);
+    bed_scale(bed, bed_whole(bed->z), bed_whole(bed->y), factor);
+}
+
+TEST(a_recording_runs_again_on_what_is_there_then)
+{
+    struct bed bed;
+    struct gpu_recording *recording = NULL;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    REQUIRE_OK(gpu_recording_create(&recording, bed.recorder, &bed.err), bed.err);
+    CHECK(!gpu_recording_is_ready(recording));
+    gpu_recording_begin(recording);
+    record_pair(&bed, 3.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err); // runs as ever
+    CHECK_UINT(bed_count_wrong(bed.z, 0, BED_FLOATS, 6.0f), 0);
+    const uint64_t growths = gpu_recorder_growths(bed.recorder);
+    for (int round = 0; round < 5; ++round) {
+        for (uint32_t i = 0; i < BED_FLOATS; ++i) {
+            bed_floats(bed.x)[i] = (float)(i + (uint32_t)round);
+            bed_floats(bed.y)[i] = bed_floats(bed.z)[i] = NAN;
+        }
+        gpu_recorder_reset(bed.recorder);
+        CHECK(gpu_recording_is_ready(recording));
+        REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
+        REQUIRE_OK(gpu_recorder_wait_until(bed.recorder, gpu_recorder_ticket(bed.recorder), &bed.err), bed.err);
+        for (uint32_t i = 0; i < BED_FLOATS; i += 999)
+            CHECK(bed_floats(bed.z)[i] == 6.0f * (float)(i + (uint32_t)round));
+        CHECK_UINT(bed_counters(&bed).n_dispatches, 2);
+        CHECK_UINT(bed_counters(&bed).n_barriers, 1);
+        CHECK_UINT(bed_counters(&bed).n_submits, 1);
+    }
+    CHECK_UINT(gpu_recorder_growths(bed.recorder), growths);
+
+    // Recorded anew it does something else, and ordinary rounds go on beside it.
+    gpu_recording_begin(recording);
+    CHECK(!gpu_recording_is_ready(recording));
+    record_pair(&bed, 5.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    bed_scale(&bed, bed_whole(bed.z), bed_whole(bed.x), 1.0f);
+    REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+    REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
+    bed_scale(&bed, (struct gpu_view){ bed.y, 0, 256 }, (struct gpu_view){ bed.z, 0, 256 }, 1.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    CHECK(bed_floats(bed.z)[9] == 10.0f * 13.0f && bed_floats(bed.y)[9] == 130.0f);
+    gpu_recording_destroy(recording);
+    gpu_recording_destroy(NULL);
+    bed_close(t, &bed);
+}
+
+TEST(recordings_take_turns)
+{
+    struct bed bed;
+    struct gpu_recording *recordings[4] = { 0 };
+    if (!bed_open(t, &bed, NULL))
+        return;
+    for (uint32_t i = 0; i < COUNT(recordings); ++i) {
+        REQUIRE_OK(gpu_recording_create(&recordings[i], bed.recorder, &bed.err), bed.err);
+        gpu_recording_begin(recordings[i]);
+        // Each reads what the one before wrote.
+        bed_scale(&bed, (struct gpu_view){ i % 2 ? bed.y : bed.z, 0, 4096 },
+                  (struct gpu_view){ i % 2 ? bed.z : bed.y, 0, 4096 }, 2.0f);
+        REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+    }
+    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    for (uint32_t i = 0; i < 1024; ++i)
+        bed_floats(bed.y)[i] = (float)i;
+    uint64_t tickets[COUNT(recordings)] = { 0 };
+    for (int run = 0; run < 24; ++run) {
+        REQUIRE_OK(gpu_recorder_wait_until(bed.recorder, tickets[run % 4], &bed.err), bed.err);
+        REQUIRE_OK(gpu_recording_submit(recordings[run % 4], &bed.err), bed.err);
+        tickets[run % 4] = gpu_recorder_ticket(bed.recorder);
+    }
+    // The last is still under way, and destroying waits for it.
+    for (uint32_t i = 0; i < COUNT(recordings); ++i)
+        gpu_recording_destroy(recordings[i]);
+    CHECK_UINT(bed_count_wrong(bed.y, 0, 1024, 16777216.0f), 0);
+    bed_close(t, &bed);
+}
+
+TEST(a_long_recording_stays_in_short_submissions)
+{
+    struct bed bed;
+    struct gpu_recording *recording = NULL;
+    const struct gpu_kernel *kernel = NULL;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    REQUIRE_OK(gpu_recording_create(&recording, bed.recorder, &bed.err), bed.err);
+    REQUIRE_OK(gpu_kernel_get(&kernel, bed.device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed.err), bed.err);
+    const uint64_t work = (uint64_t)(1e9 / (double)gpu_kernel_ns_per_work(kernel));
+    gpu_recording_begin(recording);
+    bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, 1, work, 1024, 1, 1);
+    REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+    CHECK(gpu_recording_is_ready(recording));
+    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    const struct gpu_counters first = bed_counters(&bed);
+    CHECK(first.n_submits >= 10);
+    // It took much less than a second, so it is to be recorded again, and then it is short.
+    CHECK(!gpu_recording_is_ready(recording));
+    for (int round = 0; round < 12 && !gpu_recording_is_ready(recording); ++round) {
+        gpu_recorder_reset(bed.recorder);
+        gpu_recording_begin(recording);
+        bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, 1, work, 1024, 1, 1);
+        REQUIRE_OK(bed_run(&bed), bed.err);
+    }
+    CHECK(bed_counters(&bed).n_submits < first.n_submits);
+    if (CHECK(gpu_recording_is_ready(recording))) {
+        const uint64_t n_submits = bed_counters(&bed).n_submits;
+        gpu_recorder_reset(bed.recorder);
+        REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
+        REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+        CHECK_UINT(bed_counters(&bed).n_submits, n_submits);
+        CHECK_UINT(bed_count_wrong(bed.y, 0, BED_FLOATS, 2.0f), 0);
+    }
+    gpu_recording_destroy(recording);
+    bed_close(t, &bed);
+}
+
+TEST(a_cancelled_recording_runs_again_once_recorded)
+{
+    struct bed bed;
+    struct gpu_recording *recording = NULL;
+    int cancel = 0;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    REQUIRE_OK(gpu_recording_create(&recording, bed.recorder, &bed.err), bed.err);
+    gpu_recorder_set_cancel(bed.recorder, &cancel);
+    gpu_recording_begin(recording);
+    record_pair(&bed, 3.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    cancel = 1;
+    CHECK(gpu_recording_submit(recording, &bed.err) == KARAT_ERR_CANCELLED);
+    CHECK(gpu_recorder_wait(bed.recorder, &bed.err) == KARAT_ERR_CANCELLED);
+    cancel = 0;
+    CHECK(!gpu_recording_is_ready(recording)); // a barrier is due
+    CHECK(gpu_recording_submit(recording, &bed.err) == KARAT_ERR_INTERNAL);
+    CHECK_TEXT(bed.err.text, "a recording that is not ready cannot be submitted");
+    bed_scale(&bed, (struct gpu_view){ bed.y, 0, 256 }, (struct gpu_view){ bed.x, 0, 256 }, 1.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err); // the round before set the barrier
+    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.z, 0, BED_FLOATS, 6.0f), 0);
+    gpu_recording_destroy(recording);
+    bed_close(t, &bed);
+}
+
+TEST(a_recording_out_of_turn_is_refused)
+{
+    struct bed bed;
+    struct gpu_recording *recording = NULL;
+    const int cancel = 0;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    REQUIRE_OK(gpu_recording_create(&recording, bed.recorder, &bed.err), bed.err);
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
+    gpu_recording_begin(recording);
+    CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_INTERNAL);
+    CHECK_TEXT(bed.err.text, "a recording that begins in the middle of a round");
+    gpu_recording_begin(recording);
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
+    CHECK(gpu_recording_submit(recording, &bed.err) == KARAT_ERR_INTERNAL);
+    CHECK_TEXT(bed.err.text, "a recording that is submitted in the middle of a round");
+    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err); // the dropped work is forgotten, and the barrier set
+
+    gpu_recorder_set_cancel(bed.recorder, &cancel); // so that it waits behind long work
+    submit_steps(t, &bed, 4);
+    REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
+    CHECK(gpu_recording_submit(recording, &bed.err) == KARAT_ERR_INTERNAL);
+    CHECK_TEXT(bed.err.text, "a recording that is under way cannot be used");
+    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    gpu_recording_destroy(recording);
+    bed_close(t, &bed);
+}
+
+TEST(recordings_know_when_their_descriptors_are_gone)
+{
+    struct bed bed;
+    struct gpu_buffer *large = NULL;
+    struct gpu_recording *recording = NULL;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    REQUIRE_OK(gpu_buffer_create(&large, bed.device,
+                                 &(struct gpu_buffer_options){ 20000 * 256, GPU_MEMORY_DEVICE, "large" }, &bed.err),
+               bed.err);
+    REQUIRE_OK(gpu_recording_create(&recording, bed.recorder, &bed.err), bed.err);
+    gpu_recording_begin(recording);
+    record_pair(&bed, 3.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    uint32_t n_steps = 0;
+    for (; n_steps < 20000 && gpu_recording_is_ready(recording); ++n_steps) {
+        bed_scale(&bed, (struct gpu_view){ large, n_steps * 256ull, 256 }, (struct gpu_view){ bed.x, 0, 256 }, 1.0f);
+        if (n_steps % 50 == 49)
+            REQUIRE_OK(bed_run(&bed), bed.err);
+    }
+    CHECK(n_steps > 1000 && n_steps < 20000);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    gpu_recording_begin(recording);
+    record_pair(&bed, 3.0f);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
+    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    CHECK_UINT(bed_count_wrong(bed.z, 0, BED_FLOATS, 6.0f), 0);
+    gpu_recording_destroy(recording);
+    gpu_buffer_destroy(large);
+    bed_close(t, &bed);
+}
+
 TEST(the_same_round_again_asks_for_no_memory)
 {
     struct bed bed;

@@ -321,3 +321,138 @@ TEST(equal_scores_by_the_thousand_are_no_special_case)
     sampler_destroy(sampler);
     free(logits);
 }
+
+// ------------------------------------------------------------------------------------------------ short lists
+
+#define SMALL_VOCABULARY 2000
+
+static int compare_ranks(const void *a, const void *b)
+{
+    const struct ranked {
+        float score;
+        uint32_t id;
+    } *x = a, *y = b;
+    return x->score != y->score ? (x->score < y->score) - (x->score > y->score) : (x->id > y->id) - (x->id < y->id);
+}
+
+// The `n` best ids by their scores before any penalty.
+static void find_best_ids(uint32_t *ids, const float *scores, size_t n)
+{
+    static struct {
+        float score;
+        uint32_t id;
+    } ranked[SMALL_VOCABULARY];
+    for (uint32_t i = 0; i < SMALL_VOCABULARY; ++i) {
+        ranked[i].score = scores[i];
+        ranked[i].id = i;
+    }
+    qsort(ranked, SMALL_VOCABULARY, sizeof ranked[0], compare_ranks);
+    for (size_t i = 0; i < n; ++i)
+        ids[i] = ranked[i].id;
+}
+
+TEST(a_short_list_gives_the_token_of_all_scores)
+{
+    static const uint32_t never[] = { 7, 1999 };
+    static const struct {
+        const char *name;
+        struct sampler_options options;
+        size_t n; // in the list
+        bool ties;
+    } cases[] = {
+        { "greedy", { .temperature = 0 }, 3, false },
+        { "greedy, ties", { .temperature = 0 }, 40, true },
+        { "the recommended chain", { .temperature = 1, .top_k = 64, .top_p = 0.95f }, 66, false },
+        { "ties", { .temperature = 1, .top_k = 64 }, 66, true },
+        { "more than needed", { .temperature = 2, .top_k = 5 }, 60, false },
+        { "min-p", { .temperature = 2, .top_k = 40, .min_p = 0.1f }, 42, false },
+        { "penalties",
+          { .temperature = 1, .top_k = 20, .repeat_penalty = 1.3f, .frequency_penalty = 0.2f, .penalty_window = 16 },
+          80,
+          false },
+        { "greedy with penalties", { .presence_penalty = 3, .penalty_window = 16 }, 60, false },
+    };
+    static float scores[SMALL_VOCABULARY], listed[SMALL_VOCABULARY];
+    uint32_t ids[SMALL_VOCABULARY];
+    for (size_t i = 0; i < COUNT(cases); ++i) {
+        struct sampler_options options = cases[i].options;
+        struct test_random random = { 100 + i };
+        t->row = cases[i].name;
+        options.never = never;
+        options.n_never = COUNT(never);
+        options.seed = 77;
+        struct sampler *all = start(t, SMALL_VOCABULARY, &options), *few = start(t, SMALL_VOCABULARY, &options);
+        CHECK(sampler_is_short(all));
+        for (int round = 0; round < 200; ++round) {
+            for (size_t j = 0; j < SMALL_VOCABULARY; ++j)
+                scores[j] = cases[i].ties ? (float)test_random_below(&random, 12) : 3 * test_random_normal(&random);
+            find_best_ids(ids, scores, cases[i].n - 1);
+            ids[cases[i].n - 1] = UINT32_MAX; // no token
+            for (size_t j = 0; j + 1 < cases[i].n; ++j)
+                listed[j] = scores[ids[j]];
+            listed[cases[i].n - 1] = 100;
+            uint32_t id = UINT32_MAX;
+            struct karat_error err;
+            REQUIRE_OK(sampler_pick(few, ids, listed, cases[i].n, &id, &err), err);
+            check_sample(t, all, scores, id);
+            sampler_accept(all, id);
+            sampler_accept(few, id);
+        }
+        sampler_destroy(all);
+        sampler_destroy(few);
+    }
+}
+
+TEST(a_list_is_short_when_a_cut_makes_it_so)
+{
+    static const struct {
+        struct sampler_options options;
+        uint32_t n_vocab;
+        bool is_short;
+    } cases[] = {
+        { { .temperature = 0 }, 2000, true },
+        { { .temperature = 0, .top_k = 500 }, 2000, true },
+        { { .temperature = 0 }, 1, false },
+        { { .temperature = 1, .top_k = 64 }, 2000, true },
+        { { .temperature = 1, .top_k = 65 }, 2000, false },
+        { { .temperature = 1 }, 2000, false },
+        { { .temperature = 1, .top_k = 40 }, 40, false },
+        { { .temperature = 1 }, 40, false },
+    };
+    for (size_t i = 0; i < COUNT(cases); ++i) {
+        struct sampler *sampler = start(t, cases[i].n_vocab, &cases[i].options);
+        CHECK_UINT(sampler_is_short(sampler), cases[i].is_short);
+        sampler_destroy(sampler);
+    }
+}
+
+// Of equal scores a fraction picks its own place among the ranks, which are the ids.
+TEST(the_numbers_to_come_are_foreseen)
+{
+    float scores[100] = { 0 };
+    struct sampler *sampler =
+        start(t, 100, &(struct sampler_options){ .temperature = 1, .top_k = 64, .penalty_window = 16, .seed = 3 });
+    uint32_t accepted[64];
+    for (uint32_t round = 0; round < 40; ++round) {
+        double at[12];
+        uint32_t leaving[12];
+        for (uint32_t n = 0; n < 12; ++n) {
+            sampler_foresee(sampler, n, &at[n], &leaving[n]);
+            CHECK(at[n] >= 0 && at[n] < 1);
+            if (round + n < 16)
+                CHECK_UINT(leaving[n], UINT32_MAX);
+            else if (round + n - 16 < round)
+                CHECK_UINT(leaving[n], accepted[round + n - 16]);
+        }
+        check_sample(t, sampler, scores, (uint32_t)(at[0] * 64));
+        accepted[round] = 50 + round;
+        sampler_accept(sampler, accepted[round]);
+        double next = 0;
+        sampler_foresee(sampler, 0, &next, &leaving[0]);
+        CHECK(next == at[1]);
+    }
+    CHECK_UINT(sampler_counts(sampler)[89], 1);
+    CHECK_UINT(sampler_counts(sampler)[73], 0);
+    CHECK_UINT(sampler_options(sampler)->penalty_window, 16);
+    sampler_destroy(sampler);
+}
