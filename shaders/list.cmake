@@ -36,4 +36,6 @@ foreach(format F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K Q2_K Q3_K IQ
     karat_shader(mat_mul NAME mat_mul_experts_${format} DEFINES FORMAT_${format} EXPERTS)
     karat_shader(mat_mul_cm NAME mat_mul_cm_${format} DEFINES FORMAT_${format} KEPT)
     karat_shader(mat_mul_cm NAME mat_mul_cm_experts_${format} DEFINES FORMAT_${format} EXPERTS KEPT)
+    karat_shader(mat_mul_cpu NAME mat_mul_cpu_${format} DEFINES FORMAT_${format})
+    karat_shader(mat_mul_cpu NAME mat_mul_cpu_experts_${format} DEFINES FORMAT_${format} EXPERTS)
 endforeach()

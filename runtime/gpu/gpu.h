@@ -81,6 +81,7 @@ enum gpu_tier { GPU_TIER_BASE, GPU_TIER_FLOAT16, GPU_TIER_COOPMAT };
 struct gpu_plan {
     enum gpu_tier tier;
     bool int_dot;           // use the packed integer dot product
+    bool int64;             // use 64-bit integers
     bool cpu;               // a software device: few fat workgroups, one lane per row
     uint32_t subgroup_size; // the size kernels are compiled for, where the device lets us choose
     uint32_t queue_family;

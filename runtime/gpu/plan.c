@@ -191,6 +191,7 @@ enum karat_status gpu_plan_make(struct gpu_plan *out, const struct gpu_snapshot 
     *out = (struct gpu_plan){
         .tier = choose_tier(seen),
         .int_dot = seen->int_dot && seen->int_dot_accelerated,
+        .int64 = seen->int64,
         .cpu = seen->kind == GPU_KIND_CPU,
         .subgroup_size = choose_subgroup_size(seen),
         .queue_family = family,

@@ -3,14 +3,14 @@
 
 #include "shared/mat_mul.h"
 #include "shared/mat_mul_cm.h"
+#include "shared/mat_mul_cpu.h"
 #include "shared/mat_vec.h"
 #include "shared/mat_vec_join.h"
 #include "shared/route.h"
 
-// One lane per row: a software device gathers loads lane by lane but broadcasts x in one instruction. Four rows per
-// lane share each x and, beyond one token, four columns share each weight: on lavapipe 1.2 times as fast as two rows at
-// one token, and 8 columns gain 8 % over 4 where their bodies take the driver's compiler twice as long.
-static struct linear_choice choose_cpu(enum kernel kernel, uint32_t n_cols_wanted)
+// Without 64-bit integers: one lane per row, which a software device gathers lane by lane while it broadcasts x. Bodies
+// have to stay short, since its compiler takes seconds for long ones.
+static struct linear_choice choose_cpu_narrow(enum kernel kernel, uint32_t n_cols_wanted)
 {
     const uint32_t cols = n_cols_wanted == 1 ? 1 : 4;
     return (struct linear_choice){
@@ -21,6 +21,21 @@ static struct linear_choice choose_cpu(enum kernel kernel, uint32_t n_cols_wante
                   [MAT_VEC_COLS] = cols,
                   [MAT_VEC_OCTETS] = cols == 1 ? 2 : 1 },
         .rows_per_group = 32 * 4,
+        .cols_per_group = cols,
+    };
+}
+
+// With them the body is a whole group of weights, which up to eight columns share: on lavapipe three times as fast at 8
+// columns as the above at 4. More sums than 8 x 4 spill, and 4 rows of 12 columns gain 5 % and compile twice as long.
+// At one column 8 rows are 1.25 times as fast as 4; 12 gain 3 % more. A workgroup is one subgroup, so that 704 rows
+// leave no lane idle: 1.1 times as fast as four subgroups.
+static struct linear_choice choose_cpu_wide(enum kernel kernel, const struct gpu_plan *plan, uint32_t n_cols_wanted)
+{
+    const uint32_t rows = n_cols_wanted == 1 ? 8 : 4, cols = n_cols_wanted == 1 ? 1 : n_cols_wanted <= 4 ? 4 : 8;
+    return (struct linear_choice){
+        .kernel = kernel,
+        .spec = { [MAT_MUL_CPU_SUBGROUP] = plan->subgroup_size, [MAT_MUL_CPU_ROWS] = rows, [MAT_MUL_CPU_COLS] = cols },
+        .rows_per_group = plan->subgroup_size * rows,
         .cols_per_group = cols,
     };
 }
@@ -107,12 +122,17 @@ static bool multiplies_matrices(const struct gpu_plan *plan)
     return plan->tier == GPU_TIER_COOPMAT;
 }
 
+struct linear_choice choose_few(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
+{
+    return plan->cpu ? choose_cpu_narrow(KERNEL_MAT_VEC, n_tokens) : choose_gpu_few(KERNEL_MAT_VEC, n_cols, n_tokens);
+}
+
 struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
-    if (plan->cpu)
-        return choose_cpu(KERNEL_MAT_VEC, n_tokens);
-    if (n_tokens <= MAT_VEC_COLS_MAX)
-        return choose_gpu_few(KERNEL_MAT_VEC, n_cols, n_tokens);
+    if (plan->cpu && plan->int64)
+        return choose_cpu_wide(KERNEL_MAT_MUL_CPU, plan, n_tokens);
+    if (plan->cpu || n_tokens <= MAT_VEC_COLS_MAX)
+        return choose_few(plan, n_cols, n_tokens);
     if (multiplies_matrices(plan))
         return choose_gpu_matrix(KERNEL_MAT_MUL_CM, plan, n_tokens);
     return choose_gpu_many(KERNEL_MAT_MUL, n_tokens);
@@ -126,7 +146,8 @@ bool choose_keeps_f32(enum qtype type, uint32_t n_rows)
 struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols, uint32_t tile_pairs)
 {
     if (plan->cpu)
-        return choose_cpu(KERNEL_MAT_VEC_EXPERTS, tile_pairs);
+        return plan->int64 ? choose_cpu_wide(KERNEL_MAT_MUL_CPU_EXPERTS, plan, tile_pairs)
+                           : choose_cpu_narrow(KERNEL_MAT_VEC_EXPERTS, tile_pairs);
     if (tile_pairs <= MAT_VEC_COLS_MAX)
         return choose_gpu_few(KERNEL_MAT_VEC_EXPERTS, n_cols, tile_pairs);
     if (multiplies_matrices(plan))
@@ -152,7 +173,7 @@ bool choose_gated(struct linear_choice *out, const struct gpu_plan *plan, uint32
     // On a GPU a lane has two rows at one column only.
     if (n_tokens > (plan->cpu ? MAT_VEC_COLS_MAX : 1))
         return false;
-    *out = gated(choose_linear(plan, n_cols, n_tokens));
+    *out = gated(choose_few(plan, n_cols, n_tokens));
     return true;
 }
 
@@ -163,7 +184,8 @@ bool choose_direct(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_ex
 
 struct linear_choice choose_pairs(const struct gpu_plan *plan, uint32_t n_cols, bool is_gated)
 {
-    struct linear_choice choice = choose_experts(plan, n_cols, 1);
+    struct linear_choice choice = choose_few(plan, n_cols, 1);
+    choice.kernel = KERNEL_MAT_VEC_EXPERTS;
     choice.spec[MAT_VEC_DIRECT] = true;
     return is_gated ? gated(choice) : choice;
 }
@@ -172,7 +194,7 @@ struct linear_choice choose_join(const struct gpu_plan *plan, uint32_t n_cols, u
 {
     // A row of an expert is short, and there are few rows: on a GPU four sets of lanes share the ranks.
     const uint32_t parts = plan->cpu || n_used < 4 ? 1 : 4;
-    struct linear_choice choice = choose_linear(plan, n_cols, 1);
+    struct linear_choice choice = choose_few(plan, n_cols, 1);
     const uint32_t wg_size = choice.spec[MAT_VEC_WG_SIZE];
     choice.kernel = KERNEL_MAT_VEC_JOIN;
     choice.spec[MAT_VEC_JOIN_PARTS] = parts;
@@ -186,8 +208,10 @@ uint32_t choose_plan_tile_pairs(const struct gpu_plan *plan, uint32_t n_tokens, 
     const uint32_t n_pairs = n_tokens * n_used;
     if (n_pairs <= n_experts)
         return 1;
-    if (plan->cpu || n_pairs < 4 * n_experts)
+    if (n_pairs < 4 * n_experts || (plan->cpu && !plan->int64))
         return 4;
+    if (plan->cpu)
+        return 8;
     // Matrices cost little where columns are missing, and the weights of an expert are decoded once per tile.
     if (multiplies_matrices(plan))
         return n_pairs < 16 * n_experts ? 32 : 64;

@@ -22,6 +22,9 @@ bool choose_keeps_f32(enum qtype type, uint32_t n_rows);
 // The same for experts, whose columns come in tiles of at most tile_pairs.
 struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols, uint32_t tile_pairs);
 
+// The same with mat_vec.comp, for the few tokens at which it does more than a product: its tails and pairs.
+struct linear_choice choose_few(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens);
+
 // Whether a step on the rows of a product runs as its tail: worth it while one workgroup does it in the time that a
 // dispatch and a barrier take.
 bool choose_tail(uint32_t n_tokens);

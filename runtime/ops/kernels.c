@@ -14,6 +14,7 @@
 #include "shared/join.h"
 #include "shared/mat_mul.h"
 #include "shared/mat_mul_cm.h"
+#include "shared/mat_mul_cpu.h"
 #include "shared/mat_vec.h"
 #include "shared/mat_vec_join.h"
 #include "shared/mat_vec_tails.h"
@@ -63,7 +64,10 @@ const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
     FORMAT(MAT_MUL, mat_mul, name, MAT_VEC_N_BUFFERS, mat_vec_params, MAT_MUL_N_SPEC, false),                           \
     FORMAT(MAT_MUL_EXPERTS, mat_mul_experts, name, MAT_MUL_N_BUFFERS_EXPERTS, mat_vec_params, MAT_MUL_N_SPEC, false),   \
     FORMAT(MAT_MUL_CM, mat_mul_cm, name, MAT_VEC_N_BUFFERS, mat_vec_params, MAT_MUL_CM_N_SPEC, true),                   \
-    FORMAT(MAT_MUL_CM_EXPERTS, mat_mul_cm_experts, name, MAT_MUL_N_BUFFERS_EXPERTS, mat_vec_params, MAT_MUL_CM_N_SPEC, true),
+    FORMAT(MAT_MUL_CM_EXPERTS, mat_mul_cm_experts, name, MAT_MUL_N_BUFFERS_EXPERTS, mat_vec_params, MAT_MUL_CM_N_SPEC, true),   \
+    FORMAT(MAT_MUL_CPU, mat_mul_cpu, name, MAT_VEC_N_BUFFERS, mat_mul_cpu_params, MAT_MUL_CPU_N_SPEC, true),            \
+    FORMAT(MAT_MUL_CPU_EXPERTS, mat_mul_cpu_experts, name, MAT_MUL_N_BUFFERS_EXPERTS, mat_mul_cpu_params,                \
+           MAT_MUL_CPU_N_SPEC, true),
     QTYPE_LIST(ROWS)
 #undef ROWS
     TAIL(ROUTE, route, F32),

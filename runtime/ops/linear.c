@@ -6,6 +6,7 @@
 #include "ops/ops.h"
 #include "ops/rows.h"
 #include "shared/embed.h"
+#include "shared/mat_mul_cpu.h"
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)
 {
@@ -35,6 +36,13 @@ uint64_t linear_experts_bytes(const struct op_weight *w, uint64_t n_rows, uint64
     return n_planes * n_rows * w->row_bytes + sizeof(float) * (n_x * w->n_cols + n_y * n_rows);
 }
 
+// The parameters of any product: mat_mul_cpu.comp wants to know where x is, the others end before that.
+static struct mat_mul_cpu_params params_with_x(const struct mat_vec_params *product, struct gpu_view x)
+{
+    const uint64_t address = gpu_buffer_address(x.buffer) + x.offset;
+    return (struct mat_mul_cpu_params){ *product, (uint32_t)address, (uint32_t)(address >> 32) };
+}
+
 // Rows [first, first + n) of x and y against all segments of the weight.
 static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view x, const struct op_weight *w,
                           const struct linear_choice *choice, const struct op_linear_shape *shape)
@@ -46,11 +54,12 @@ static void record_tokens(struct gpu_recorder *rec, struct gpu_view y, struct gp
         params.x_stride = shape->x_stride;
         params.y_stride = shape->y_stride;
         params.y_offset = shape->y_offset + segment->first_row;
+        const struct mat_mul_cpu_params all = params_with_x(&params, x);
         gpu_record_dispatch(rec, &(struct gpu_dispatch){
                                      .desc = &kernels[kernel_of(choice->kernel, w->type)],
                                      .spec = choice->spec,
                                      .buffers = { [MAT_VEC_X] = x, [MAT_VEC_Y] = y },
-                                     .params = &params,
+                                     .params = &all,
                                      .grid = { rows_div_up(segment->n_rows, choice->rows_per_group),
                                                rows_div_up(params.n_tokens, choice->cols_per_group), 1 },
                                      .work = (uint64_t)segment->n_rows * w->n_cols * params.n_tokens,
@@ -109,6 +118,7 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
     params.y_stride = or_default(shape->y_stride, params.n_rows);
     params.y_offset = shape->y_offset;
     params.x_divisor = shape->x_per_pair ? 1 : route->n_used;
+    const struct mat_mul_cpu_params all = params_with_x(&params, x);
     gpu_record_dispatch(
         rec, &(struct gpu_dispatch){
                  .desc = &kernels[kernel_of(choice.kernel, w->type)],
@@ -119,7 +129,7 @@ void linear_record_experts(struct gpu_recorder *rec, const struct gpu_plan *plan
                               [MAT_VEC_TILES] = direct ? route->ids : route->tiles,
                               [MAT_VEC_PLANES] = w->planes,
                               [MAT_VEC_PLANES2] = w->planes },
-                 .params = &params,
+                 .params = &all,
                  .grid = { rows_div_up(params.n_rows, choice.rows_per_group), direct ? n_pairs : n_tiles, 1 },
                  .work = (uint64_t)params.n_rows * w->n_cols * n_pairs,
                  .bytes = linear_experts_bytes(w, params.n_rows, n_pairs, n_pairs / params.x_divisor, n_pairs),

@@ -41,7 +41,7 @@ static bool start(struct tailed *t, const struct gpu_plan *plan, enum kernel ker
                   struct gpu_view x, const struct op_weight *w, struct gpu_view counters, uint32_t step_rows,
                   uint32_t n_tokens)
 {
-    *t = (struct tailed){ .choice = choose_linear(plan, w->n_cols, n_tokens) };
+    *t = (struct tailed){ .choice = choose_few(plan, w->n_cols, n_tokens) };
     const uint32_t group_rows = t->choice.rows_per_group, n_groups = rows_div_up(w->n_rows, group_rows);
     const uint32_t unit_rows = step_rows > 0 ? rows_of_unit(step_rows, group_rows) : n_groups * group_rows;
     const uint32_t n_columns = rows_div_up(n_tokens, t->choice.cols_per_group);
@@ -224,7 +224,7 @@ bool kernel_list_tails(const struct gpu_plan *plan, kernel_visit_fn *visit, void
             !visit(user, kernel_of(KERNEL_MAT_VEC, (enum qtype)type), choice.spec))
             return false;
         for (size_t i = 0; i < COUNT(n_tokens); ++i) {
-            choice = choose_linear(plan, 2816, n_tokens[i]);
+            choice = choose_few(plan, 2816, n_tokens[i]);
             uint32_t *step = choice.spec + MAT_VEC_STEP_SPEC;
             step[ADD_NORM_N_NORMS] = 3;
             if (!visit(user, kernel_of(KERNEL_MAT_VEC_ADD_NORM, (enum qtype)type), choice.spec))

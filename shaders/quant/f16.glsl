@@ -2,6 +2,7 @@
 #define GROUP_SCALES 0
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 1
+#define OCTET_WORDS 4
 
 #define HEAD uint
 uint load_head(uvec2 row, uint n_groups, uint h)
@@ -15,9 +16,8 @@ weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
     return group;
 }
 
-void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+void decode_octet(octet_codes codes, uint j, weight_group group, out vec4 a, out vec4 b)
 {
-    const uvec4 w = Words4(row).v[4 * g + j];
-    a = vec4(unpackHalf2x16(w.x), unpackHalf2x16(w.y));
-    b = vec4(unpackHalf2x16(w.z), unpackHalf2x16(w.w));
+    a = vec4(unpackHalf2x16(codes.word[0]), unpackHalf2x16(codes.word[1]));
+    b = vec4(unpackHalf2x16(codes.word[2]), unpackHalf2x16(codes.word[3]));
 }

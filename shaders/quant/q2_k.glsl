@@ -3,6 +3,7 @@
 #define GROUP_SCALES 2
 #define GROUP_OFFSETS 1
 #define HEAD_GROUPS 8
+#define OCTET_WORDS 0
 
 // d and dmin.
 #define HEAD vec2
@@ -14,16 +15,16 @@ vec2 load_head(uvec2 row, uint n_groups, uint h)
 weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
 {
     weight_group group;
-    group.bits.xy = Words2(row).v[g];
+    group.bits.xy = words2_at(row, g);
     const uint pairs = u16_at(address_plus(row, 8 * n_groups), g);
     group.scale = head.x * vec2(int(pairs & 15u), int(pairs >> 8 & 15u));
     group.offset = -head.y * vec2(int(pairs >> 4 & 15u), int(pairs >> 12));
     return group;
 }
 
-void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+void decode_octet(octet_codes codes, uint j, weight_group group, out vec4 a, out vec4 b)
 {
-    const uint codes = (j < 2 ? group.bits.x : group.bits.y) >> (4 * (j & 1));
-    a = BYTES_UNSIGNED(codes, 2);
-    b = BYTES_UNSIGNED(codes >> 2, 2);
+    const uint low = (j < 2 ? group.bits.x : group.bits.y) >> (4 * (j & 1));
+    a = BYTES_UNSIGNED(low, 2);
+    b = BYTES_UNSIGNED(low >> 2, 2);
 }

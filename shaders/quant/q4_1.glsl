@@ -2,6 +2,7 @@
 #define GROUP_SCALES 1
 #define GROUP_OFFSETS 1
 #define HEAD_GROUPS 1
+#define OCTET_WORDS 1
 
 #define HEAD uint
 uint load_head(uvec2 row, uint n_groups, uint h)
@@ -18,9 +19,9 @@ weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
     return group;
 }
 
-void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+void decode_octet(octet_codes codes, uint j, weight_group group, out vec4 a, out vec4 b)
 {
-    const uint low = Words(row).v[4 * g + j];
+    const uint low = codes.word[0];
     a = BYTES_UNSIGNED(low, 4);
     b = BYTES_UNSIGNED(low >> 4, 4);
 }

@@ -4,12 +4,13 @@
 #define GROUP_SCALES 1
 #define GROUP_OFFSETS 1
 #define HEAD_GROUPS 8
+#define OCTET_WORDS 1
 
 // d and dmin, then the 12 bytes of 6-bit pairs as the file has them.
 #define HEAD uvec4
 uvec4 load_head(uvec2 row, uint n_groups, uint h)
 {
-    return Words4(address_plus(row, 16 * n_groups)).v[h];
+    return words4_at(address_plus(row, 16 * n_groups), h);
 }
 
 weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
@@ -21,9 +22,9 @@ weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
     return group;
 }
 
-void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+void decode_octet(octet_codes codes, uint j, weight_group group, out vec4 a, out vec4 b)
 {
-    const uint low = Words(row).v[4 * g + j];
+    const uint low = codes.word[0];
     a = BYTES_UNSIGNED(low, 4);
     b = BYTES_UNSIGNED(low >> 4, 4);
 }

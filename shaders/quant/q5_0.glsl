@@ -3,6 +3,7 @@
 #define GROUP_SCALES 1
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 1
+#define OCTET_WORDS 1
 
 #define HEAD uint
 uint load_head(uvec2 row, uint n_groups, uint h)
@@ -18,9 +19,9 @@ weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
     return group;
 }
 
-void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+void decode_octet(octet_codes codes, uint j, weight_group group, out vec4 a, out vec4 b)
 {
-    const uint low = Words(row).v[4 * g + j], high = group.bits.x >> (2 * j);
+    const uint low = codes.word[0], high = group.bits.x >> (2 * j);
     a = BYTES_SIGNED((low & 0x0F0F0F0Fu) | (high & 0x01010101u) << 4, 5);
     b = BYTES_SIGNED((low >> 4 & 0x0F0F0F0Fu) | (high << 3 & 0x10101010u), 5);
 }

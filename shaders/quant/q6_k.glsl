@@ -3,6 +3,7 @@
 #define GROUP_SCALES 2
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 8
+#define OCTET_WORDS 1
 
 // d.
 #define HEAD float
@@ -14,15 +15,15 @@ float load_head(uvec2 row, uint n_groups, uint h)
 weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
 {
     weight_group group;
-    group.bits.xy = Words2(address_plus(row, 16 * n_groups)).v[g];
+    group.bits.xy = words2_at(address_plus(row, 16 * n_groups), g);
     const int scales = int(u16_at(address_plus(row, 24 * n_groups), g));
     group.scale = head * vec2(bitfieldExtract(scales, 0, 8), bitfieldExtract(scales, 8, 8));
     return group;
 }
 
-void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+void decode_octet(octet_codes codes, uint j, weight_group group, out vec4 a, out vec4 b)
 {
-    const uint low = Words(row).v[4 * g + j], high = (j < 2 ? group.bits.x : group.bits.y) >> (4 * (j & 1));
+    const uint low = codes.word[0], high = (j < 2 ? group.bits.x : group.bits.y) >> (4 * (j & 1));
     a = BYTES_SIGNED((low & 0x0F0F0F0Fu) | (high & 0x03030303u) << 4, 6);
     b = BYTES_SIGNED((low >> 4 & 0x0F0F0F0Fu) | (high << 2 & 0x30303030u), 6);
 }

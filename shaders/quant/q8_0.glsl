@@ -2,6 +2,7 @@
 #define GROUP_SCALES 1
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 1
+#define OCTET_WORDS 2
 
 #define HEAD uint
 uint load_head(uvec2 row, uint n_groups, uint h)
@@ -16,9 +17,8 @@ weight_group load_group(uvec2 row, uint n_groups, uint g, HEAD head)
     return group;
 }
 
-void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+void decode_octet(octet_codes codes, uint j, weight_group group, out vec4 a, out vec4 b)
 {
-    const uvec2 w = Words2(row).v[4 * g + j];
-    a = BYTES_SIGNED(w.x, 8);
-    b = BYTES_SIGNED(w.y, 8);
+    a = BYTES_SIGNED(codes.word[0], 8);
+    b = BYTES_SIGNED(codes.word[1], 8);
 }

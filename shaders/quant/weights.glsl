@@ -4,17 +4,23 @@
 //     GROUP_SCALES   how many scales a group has: 0 (codes are the weights), 1, or 2 (one per 16 weights)
 //     GROUP_OFFSETS  1 when a weight is code * scale + offset, 0 when it is code * scale
 //     HEAD_GROUPS    groups that share a head: 8 for the 256-weight formats, else 1
+//     OCTET_WORDS    words that the codes of 8 weights take in the row's first plane: 1, 2, 4 or 8, or 0 where
+//                    load_group() has read them
 // and defines
 //     HEAD load_head(row, n_groups, h)                  what the groups h * HEAD_GROUPS ... share
 //     weight_group load_group(row, n_groups, g, head)   what the 32 weights of a group share
-//     load_octet(row, g, j, group, a, b)                the codes 8 j .. 8 j + 7 of the group, as f32
+//     decode_octet(codes, j, group, a, b)               the codes 8 j .. 8 j + 7 of the group, as f32
 // where `row` is the device address of the row. Rows are laid out by ops/pack.c: planes, one after the other. Kernels
 // that keep an octet at a time stay small, which software devices need: their compilers take seconds for long bodies.
 #include "quant/words.glsl"
 
 struct weight_group {
     vec2 scale, offset; // for the first and the last 16 weights
-    uvec4 bits;         // what the format's load_octet() wants to have at hand
+    uvec4 bits;         // what the format's decode_octet() wants to have at hand
+};
+
+struct octet_codes {
+    uint word[8]; // OCTET_WORDS of them
 };
 
 #if defined(FORMAT_F32)
@@ -53,10 +59,31 @@ struct weight_group {
 #error "compile with -DFORMAT_<NAME>"
 #endif
 
-// The weights 8 j .. 8 j + 7 of a group.
-void load_weights(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
 {
-    load_octet(row, g, j, group, a, b);
+    octet_codes codes;
+    const uint octet = 4 * g + j;
+#if OCTET_WORDS == 1
+    codes.word[0] = Words(row).v[octet];
+#elif OCTET_WORDS == 2
+    const uvec2 w = Words2(row).v[octet];
+    codes.word[0] = w.x;
+    codes.word[1] = w.y;
+#else
+    for (uint i = 0; i < OCTET_WORDS; i += 4) {
+        const uvec4 w = Words4(row).v[(OCTET_WORDS * octet + i) / 4];
+        codes.word[i] = w.x;
+        codes.word[i + 1] = w.y;
+        codes.word[i + 2] = w.z;
+        codes.word[i + 3] = w.w;
+    }
+#endif
+    decode_octet(codes, j, group, a, b);
+}
+
+// Codes to weights.
+void scale_octet(uint j, weight_group group, inout vec4 a, inout vec4 b)
+{
 #if GROUP_SCALES > 0
     const float scale = GROUP_SCALES == 1 || j < 2 ? group.scale.x : group.scale.y;
     a *= scale;
@@ -67,4 +94,11 @@ void load_weights(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out
     a += offset;
     b += offset;
 #endif
+}
+
+// The weights 8 j .. 8 j + 7 of a group.
+void load_weights(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)
+{
+    load_octet(row, g, j, group, a, b);
+    scale_octet(j, group, a, b);
 }

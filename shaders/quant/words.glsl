@@ -13,6 +13,33 @@ layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Wo
     uvec4 v[];
 };
 
+#ifdef WIDE_LOADS
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Longs {
+    uint64_t v[];
+};
+#endif
+
+// The i-th 8 or 16 bytes at an address. Software devices load one component at a time for all lanes, so that 64-bit
+// integers (-DWIDE_LOADS) halve the number of loads.
+uvec2 words2_at(uvec2 address, uint i)
+{
+#ifdef WIDE_LOADS
+    return unpack32(Longs(address).v[i]);
+#else
+    return Words2(address).v[i];
+#endif
+}
+
+uvec4 words4_at(uvec2 address, uint i)
+{
+#ifdef WIDE_LOADS
+    return uvec4(unpack32(Longs(address).v[2 * i]), unpack32(Longs(address).v[2 * i + 1]));
+#else
+    return Words4(address).v[i];
+#endif
+}
+
 // A device address, low word first, so that no 64-bit integers are needed.
 uvec2 address_plus(uvec2 address, uint bytes)
 {

@@ -2,10 +2,12 @@
 #include "ops/choose.h"
 #include "shared/mat_mul.h"
 #include "shared/mat_mul_cm.h"
+#include "shared/mat_mul_cpu.h"
 #include "shared/mat_vec.h"
 #include "test.h"
 
-static const struct gpu_plan cpu = { .cpu = true, .subgroup_size = 8 }, gpu = { .subgroup_size = 32 };
+static const struct gpu_plan cpu = { .cpu = true, .int64 = true, .subgroup_size = 8 },
+                             narrow_cpu = { .cpu = true, .subgroup_size = 4 }, gpu = { .subgroup_size = 32 };
 
 // Cards with cooperative matrices: NVIDIA's, AMD's and Intel's shapes, and the CPU driver's for tests.
 static const struct gpu_plan matrix_plans[] = {
@@ -21,9 +23,14 @@ TEST(a_software_device_gives_each_lane_a_row)
     static const uint32_t n_tokens[] = { 1, 2, 8, 9, 512 };
     for (size_t i = 0; i < COUNT(n_tokens); ++i) {
         const struct linear_choice choice = choose_linear(&cpu, 2816, n_tokens[i]);
-        CHECK_UINT(choice.kernel, KERNEL_MAT_VEC);
-        CHECK_UINT(choice.spec[MAT_VEC_LANES], 1);
-        CHECK_UINT(choice.rows_per_group, choice.spec[MAT_VEC_WG_SIZE] * choice.spec[MAT_VEC_ROWS]);
+        CHECK_UINT(choice.kernel, KERNEL_MAT_MUL_CPU);
+        CHECK_UINT(choice.spec[MAT_MUL_CPU_SUBGROUP], 8);
+        CHECK_UINT(choice.rows_per_group, 8 * choice.spec[MAT_MUL_CPU_ROWS]);
+        CHECK_UINT(choice.cols_per_group, choice.spec[MAT_MUL_CPU_COLS]);
+        const struct linear_choice narrow = choose_linear(&narrow_cpu, 2816, n_tokens[i]);
+        CHECK_UINT(narrow.kernel, KERNEL_MAT_VEC);
+        CHECK_UINT(narrow.spec[MAT_VEC_LANES], 1);
+        CHECK_UINT(narrow.rows_per_group, narrow.spec[MAT_VEC_WG_SIZE] * narrow.spec[MAT_VEC_ROWS]);
     }
 }
 
@@ -105,7 +112,7 @@ TEST(an_expert_of_few_pairs_is_decoded_once)
 
 TEST(experts_compute_exactly_the_tiles_of_the_route)
 {
-    const struct gpu_plan *plans[] = { &cpu, &gpu, &matrix_plans[0], &matrix_plans[3] };
+    const struct gpu_plan *plans[] = { &cpu, &narrow_cpu, &gpu, &matrix_plans[0], &matrix_plans[3] };
     for (size_t i = 0; i < COUNT(plans); ++i)
         for (uint32_t n_tokens = 1; n_tokens <= 4096; n_tokens = n_tokens * 3 / 2 + 1) {
             const uint32_t pairs = choose_plan_tile_pairs(plans[i], n_tokens, 128, 8);

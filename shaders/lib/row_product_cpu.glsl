@@ -1,0 +1,150 @@
+// lib/row_product_cpu.glsl -- the inner part of products on software devices: ROWS rows of W times COLS columns per lane.
+//
+// The including shader fills row_at, x_at and n_groups, clears sums and calls add_row(), which adds to them.
+//
+// Software devices run a subgroup as one vector. There a load costs a dozen steps for all lanes, and as many again when
+// arithmetic stands between loads; a bound check of a buffer costs that for every lane; broadcasting a lane costs two
+// steps; a value carried around a loop is stored and blended every time. So each lane has rows of its own, the body is a
+// whole group of 32 weights, its loads stand together, are 64 bits wide and go through addresses, x included, of which
+// each lane of eight loads its share and broadcasts it.
+#define WIDE_LOADS
+#extension GL_KHR_shader_subgroup_ballot : require
+#include "quant/weights.glsl"
+
+uint n_groups;        // of 32 columns
+uvec2 row_at[ROWS];   // device addresses
+uvec2 x_at[COLS];     // device addresses
+float sums[ROWS * COLS];
+
+// x of 16 columns: value 2 i + half in lane i % X_LANES of load i / X_LANES.
+const uint X_LANES = SUBGROUP < 8 ? SUBGROUP : 8, X_LOADS = 8 / X_LANES;
+
+struct x_half {
+    uvec2 pair[2]; // X_LOADS of them
+};
+
+x_half load_x_half(uvec2 column, uint g, uint h)
+{
+    x_half x;
+    const uint lane = gl_SubgroupInvocationID % X_LANES;
+    [[unroll]] for (uint i = 0; i < X_LOADS; ++i)
+        x.pair[i] = words2_at(column, 16 * g + 8 * h + i * X_LANES + lane);
+    return x;
+}
+
+float x_value(x_half x, uint k)
+{
+    return subgroupBroadcast(uintBitsToFloat(x.pair[k / 2 / X_LANES][k & 1]), k / 2 % X_LANES);
+}
+
+// The codes of two octets.
+struct half_codes {
+    octet_codes octet[2];
+};
+
+half_codes load_half(uvec2 row, uint g, uint h)
+{
+    half_codes codes;
+#if OCTET_WORDS == 1
+    const uvec2 w = words2_at(row, 2 * g + h);
+    codes.octet[0].word[0] = w.x;
+    codes.octet[1].word[0] = w.y;
+#else
+    [[unroll]] for (uint i = 0; i < OCTET_WORDS; ++i) {
+        const uvec2 w = words2_at(row, (2 * g + h) * OCTET_WORDS + i);
+        codes.octet[2 * i / OCTET_WORDS].word[2 * i % OCTET_WORDS] = w.x;
+        codes.octet[2 * i / OCTET_WORDS].word[2 * i % OCTET_WORDS + 1] = w.y;
+    }
+#endif
+    return codes;
+}
+
+// One column: the sum over the codes takes the scale afterwards.
+void add_half_one(uint h, x_half x, half_codes codes[ROWS], weight_group groups[ROWS])
+{
+    float dots[ROWS], x_sum = 0;
+    [[unroll]] for (uint r = 0; r < ROWS; ++r)
+        dots[r] = 0;
+    [[unroll]] for (uint o = 0; o < 2; ++o) {
+        float xs[8];
+        [[unroll]] for (uint k = 0; k < 8; ++k) {
+            xs[k] = x_value(x, 8 * o + k);
+            x_sum += xs[k];
+        }
+        [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+            vec4 a, b;
+            decode_octet(codes[r].octet[o], 2 * h + o, groups[r], a, b);
+            [[unroll]] for (uint k = 0; k < 4; ++k)
+                dots[r] += a[k] * xs[k] + b[k] * xs[k + 4];
+        }
+    }
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        float sum = dots[r];
+#if GROUP_SCALES > 0
+        sum *= GROUP_SCALES == 1 || h == 0 ? groups[r].scale.x : groups[r].scale.y;
+#endif
+#if GROUP_OFFSETS
+        sum += (GROUP_SCALES == 1 || h == 0 ? groups[r].offset.x : groups[r].offset.y) * x_sum;
+#endif
+        sums[r] += sum;
+    }
+}
+
+// Several columns: the weights are made once for all of them.
+void add_half_many(uint h, x_half x[COLS], half_codes codes[ROWS], weight_group groups[ROWS])
+{
+    [[unroll]] for (uint o = 0; o < 2; ++o) {
+        vec4 a[ROWS], b[ROWS];
+        [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+            decode_octet(codes[r].octet[o], 2 * h + o, groups[r], a[r], b[r]);
+            scale_octet(2 * h + o, groups[r], a[r], b[r]);
+        }
+        [[unroll]] for (uint t = 0; t < COLS; ++t) {
+            float xs[8];
+            [[unroll]] for (uint k = 0; k < 8; ++k)
+                xs[k] = x_value(x[t], 8 * o + k);
+            [[unroll]] for (uint r = 0; r < ROWS; ++r)
+                [[unroll]] for (uint k = 0; k < 4; ++k)
+                    sums[r * COLS + t] += a[r][k] * xs[k] + b[r][k] * xs[k + 4];
+        }
+    }
+}
+
+void add_group(uint g, HEAD head[ROWS])
+{
+    weight_group groups[ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; ++r)
+        groups[r] = load_group(row_at[r], n_groups, g, head[r]);
+    [[unroll]] for (uint h = 0; h < 2; ++h) {
+        x_half x[COLS];
+        [[unroll]] for (uint t = 0; t < COLS; ++t)
+            x[t] = load_x_half(x_at[t], g, h);
+        half_codes codes[ROWS];
+        [[unroll]] for (uint r = 0; r < ROWS; ++r)
+            codes[r] = load_half(row_at[r], g, h);
+        if (COLS == 1)
+            add_half_one(h, x[0], codes, groups);
+        else
+            add_half_many(h, x, codes, groups);
+    }
+}
+
+// A loop around the body costs more than reading a head again, except where the body is short.
+void add_row()
+{
+    HEAD head[ROWS];
+    if (COLS > 1 || HEAD_GROUPS == 1) {
+        [[dont_unroll]] for (uint g = 0; g < n_groups; ++g) {
+            [[unroll]] for (uint r = 0; r < ROWS; ++r)
+                head[r] = load_head(row_at[r], n_groups, g / HEAD_GROUPS);
+            add_group(g, head);
+        }
+    } else {
+        [[dont_unroll]] for (uint g0 = 0; g0 < n_groups; g0 += HEAD_GROUPS) {
+            [[unroll]] for (uint r = 0; r < ROWS; ++r)
+                head[r] = load_head(row_at[r], n_groups, g0 / HEAD_GROUPS);
+            [[dont_unroll]] for (uint g = g0; g < g0 + HEAD_GROUPS; ++g)
+                add_group(g, head);
+        }
+    }
+}
