@@ -14,14 +14,18 @@
 //
 //   dispatch   (n_tokens * group / ROWS rounded up, n_kv_heads, n_splits)
 //   requires   positions of the step still in the cache: n_slots >= window + n_tokens - 1; full subgroups if LANES > 1
+//              LANES = 1, for software devices: a lane has keys of its own. Loads through addresses cost such a device
+//              far less than through bindings, and what all lanes need is loaded by four of them and broadcast.
 //   precision  f32; weights against the running maximum, so nothing overflows; a row without keys gives zero weight
 //   cost       keys and values once per block of rows
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "shared/attention.h"
+#include "quant/words.glsl"
 
 layout(local_size_x_id = ATTENTION_WG_SIZE) in;
 layout(constant_id = ATTENTION_HEAD_SIZE) const uint HEAD_SIZE = 256;
@@ -48,26 +52,37 @@ layout(push_constant) uniform Params { attention_params p; };
 const uint KEY_STEP = gl_WorkGroupSize.x / LANES;
 const uint TILE = KEY_STEP * KEYS_EACH;
 const uint TWOS = HEAD_SIZE / 2; // pairs of columns
-const uint VALUES_AT_ONCE = LANES > 1 ? 2 * KEYS_EACH : 1; // loads in flight, at the price of registers
+const uint VALUES_AT_ONCE = LANES > 1 ? 2 * KEYS_EACH : 4; // loads in flight, at the price of registers
 const uint UNITS = (TWOS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
 
 const float NO_SCORE = -1e30; // a key that a row does not see; finite, so that differences of two are
 const float ANY_SCORE = -5e29;
 
-shared vec4 query[ROWS * HEAD_SIZE / 4];
+shared vec4 query[LANES > 1 ? ROWS * HEAD_SIZE / 4 : 1];
+shared float query_values[LANES > 1 ? 1 : ROWS * HEAD_SIZE];
 shared float weights[2 * ROWS * TILE]; // scores, then weights; two tiles, taken in turn, save a barrier
 shared float factor[2 * ROWS];         // what the maximum's growth does to the sums so far
 shared float row_max[ROWS], row_sum[ROWS];
 shared uint row_position[ROWS];
 
+uvec4 key_words(uint at)
+{
+    return LANES > 1 ? keys[at] : Words4(uvec2(p.keys_low, p.keys_high)).v[at];
+}
+
+uint value_word(uint at)
+{
+    return LANES > 1 ? values[at] : Words(uvec2(p.values_low, p.values_high)).v[at];
+}
+
 // Keys in eights: eight elements of a key.
 void load_key(uint at, out vec4 low, out vec4 high)
 {
     if (CACHE_F32) {
-        low = uintBitsToFloat(keys[2 * at]);
-        high = uintBitsToFloat(keys[2 * at + 1]);
+        low = uintBitsToFloat(key_words(2 * at));
+        high = uintBitsToFloat(key_words(2 * at + 1));
     } else {
-        const uvec4 words = keys[at];
+        const uvec4 words = key_words(at);
         low = vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));
         high = vec4(unpackHalf2x16(words.z), unpackHalf2x16(words.w));
     }
@@ -76,8 +91,23 @@ void load_key(uint at, out vec4 low, out vec4 high)
 vec2 load_value(uint at)
 {
     if (CACHE_F32)
-        return uintBitsToFloat(uvec2(values[2 * at], values[2 * at + 1]));
-    return unpackHalf2x16(values[at]);
+        return uintBitsToFloat(uvec2(value_word(2 * at), value_word(2 * at + 1)));
+    return unpackHalf2x16(value_word(at));
+}
+
+// The values of four lanes, in all lanes.
+vec4 broadcast_four(float mine)
+{
+    return vec4(subgroupBroadcast(mine, 0), subgroupBroadcast(mine, 1), subgroupBroadcast(mine, 2),
+                subgroupBroadcast(mine, 3));
+}
+
+// Elements 4 i .. 4 i + 3 of a row of q.
+vec4 load_query(uint r, uint i)
+{
+    if (LANES > 1)
+        return query[r * (HEAD_SIZE / 4) + i];
+    return broadcast_four(query_values[r * HEAD_SIZE + 4 * i + (gl_SubgroupInvocationID & 3)]);
 }
 
 // The slot inside the bound window, or any slot of it for a key outside, which `inside` tells.
@@ -151,7 +181,13 @@ void main()
     [[dont_unroll]] for (uint i = index; i < ROWS * (HEAD_SIZE / 4); i += WG_SIZE) {
         const uint row = first_row + i / (HEAD_SIZE / 4);
         const uint head = row / group * p.n_heads + kv_head * group + row % group;
-        query[i] = row < n_rows ? q[head * (HEAD_SIZE / 4) + i % (HEAD_SIZE / 4)] : vec4(0.0);
+        const vec4 four = row < n_rows ? q[head * (HEAD_SIZE / 4) + i % (HEAD_SIZE / 4)] : vec4(0.0);
+        if (LANES > 1) {
+            query[i] = four;
+        } else {
+            [[unroll]] for (uint k = 0; k < 4; ++k)
+                query_values[4 * i + k] = four[k];
+        }
     }
     [[dont_unroll]] for (uint r = index; r < ROWS; r += WG_SIZE) {
         row_max[r] = NO_SCORE;
@@ -181,7 +217,7 @@ void main()
             [[unroll]] for (uint k = 0; k < KEYS_EACH; ++k)
                 load_key(from[k] + c, low[k], high[k]);
             [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-                const vec4 q_low = query[r * (HEAD_SIZE / 4) + 2 * c], q_high = query[r * (HEAD_SIZE / 4) + 2 * c + 1];
+                const vec4 q_low = load_query(r, 2 * c), q_high = load_query(r, 2 * c + 1);
                 [[unroll]] for (uint k = 0; k < KEYS_EACH; ++k)
                     scores[r * KEYS_EACH + k] += dot(low[k], q_low) + dot(high[k], q_high);
             }
@@ -231,13 +267,17 @@ void main()
             [[unroll]] for (uint u = 0; u < UNITS; ++u)
                 sums[r * UNITS + u] *= factor[turn + r];
         [[dont_unroll]] for (uint t = 0; t < n_keys; t += VALUES_AT_ONCE) {
+            vec4 four[ROWS]; // weights of four keys
+            if (LANES == 1)
+                [[unroll]] for (uint r = 0; r < ROWS; ++r)
+                    four[r] = broadcast_four(weights[(turn + r) * TILE + t + (gl_SubgroupInvocationID & 3)]);
             [[unroll]] for (uint k = 0; k < VALUES_AT_ONCE; ++k) {
                 bool known; // beyond the tile the weight is zero, and the last key stands in
                 const uint slot = find_slot(first_key + min(t + k, n_keys - 1), known);
                 const uint at = (slot * p.n_kv_heads + kv_head) * TWOS;
                 float weight[ROWS];
                 [[unroll]] for (uint r = 0; r < ROWS; ++r)
-                    weight[r] = weights[(turn + r) * TILE + t + k];
+                    weight[r] = LANES > 1 ? weights[(turn + r) * TILE + t + k] : four[r][k & 3];
                 [[unroll]] for (uint u = 0; u < UNITS; ++u) {
                     vec2 value = load_value(at + min(index + u * WG_SIZE, TWOS - 1));
                     if (WINDOWED && !known)

@@ -111,11 +111,17 @@ struct pass {
     uint32_t n_parts;               // windows times splits; 1: nothing to join
 };
 
+static uint64_t address_of(struct gpu_view view)
+{
+    return gpu_buffer_address(view.buffer) + view.offset;
+}
+
 static void record_window(const struct pass *p, struct gpu_view y, struct gpu_view q, const struct cache_window *window,
                           uint32_t first_part)
 {
     const struct op_cache *cache = p->cache;
     const uint32_t n_rows = p->n_tokens * (p->shape->n_heads / cache->n_kv_heads);
+    const uint64_t keys = address_of(window->keys), values = address_of(window->values);
     uint64_t n_keys = p->shape->last_position + 1;
     if (p->shape->window > 0 && n_keys > p->shape->window)
         n_keys = p->shape->window;
@@ -155,7 +161,11 @@ static void record_window(const struct pass *p, struct gpu_view y, struct gpu_vi
                                                           .n_splits = p->tiling.n_splits,
                                                           .first_part = first_part,
                                                           .n_parts = p->n_parts,
-                                                          .first_token = p->first_token },
+                                                          .first_token = p->first_token,
+                                                          .keys_low = (uint32_t)keys,
+                                                          .keys_high = (uint32_t)(keys >> 32),
+                                                          .values_low = (uint32_t)values,
+                                                          .values_high = (uint32_t)(values >> 32) },
                     .grid = { rows_div_up(n_rows, p->tiling.rows), cache->n_kv_heads, p->tiling.n_splits },
                     .work = 2 * n_keys * p->n_tokens * p->shape->n_heads * cache->head_size,
                     .bytes = op_cache_bytes(cache) / cache->n_slots * n_seen * window->n_slots / cache->n_slots +

@@ -35,6 +35,7 @@ struct attention_params {
     uint32_t first_part;  // where they begin in the parts
     uint32_t n_parts;     // of all dispatches that share them
     uint32_t first_token; // added to the step's position
+    uint32_t keys_low, keys_high, values_low, values_high; // device addresses of both bindings, read when LANES is 1
 };
-PARAMS_SIZE(attention_params, 44);
+PARAMS_SIZE(attention_params, 60);
 #endif
