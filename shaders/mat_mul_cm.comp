@@ -164,18 +164,20 @@ void main()
     }
 
     // Block by block through shared memory, where rows of y are told apart and what lies beyond the edges is left out.
-    // All subgroups do so: on a software device the barriers of a subgroup are those of its workgroup.
+    // All subgroups do so: on a software device the barriers of a subgroup are those of its workgroup. The inner loop over
+    // blocks is there to be unrolled: an array of matrices that is indexed by a variable leaves the registers.
     const uint at = gl_SubgroupID * M * N;
-    [[unroll]] for (uint i = 0; i < ROW_BLOCKS; ++i)
-        [[unroll]] for (uint j = 0; j < COL_BLOCKS; ++j) {
-            coopMatStore(sums[i * COL_BLOCKS + j], y_block, at, M, gl_CooperativeMatrixLayoutColumnMajor);
-            subgroupBarrier();
-            [[dont_unroll]] for (uint b = 0; b < M * N; b += WG_SIZE / N_SUBGROUPS) {
-                const uint e = b + gl_SubgroupInvocationID;
-                const uint row = first_row + sub_row + M * i + e % M, col = sub_col + N * j + e / M;
-                if (row < p.n_rows && col < tile.z)
-                    y[y_row(col) * p.y_stride + p.y_offset + row] = MAT_MUL_CM_X_SCALE * y_block[at + e];
-            }
-            subgroupBarrier();
+    [[dont_unroll]] for (uint block = 0; block < ROW_BLOCKS * COL_BLOCKS; ++block) {
+        [[unroll]] for (uint i = 0; i < ROW_BLOCKS * COL_BLOCKS; ++i)
+            if (i == block)
+                coopMatStore(sums[i], y_block, at, M, gl_CooperativeMatrixLayoutColumnMajor);
+        subgroupBarrier();
+        const uint row0 = first_row + sub_row + block / COL_BLOCKS * M, col0 = sub_col + block % COL_BLOCKS * N;
+        [[dont_unroll]] for (uint e = gl_SubgroupInvocationID; e < M * N; e += WG_SIZE / N_SUBGROUPS) {
+            const uint row = row0 + e % M, col = col0 + e / M;
+            if (row < p.n_rows && col < tile.z)
+                y[y_row(col) * p.y_stride + p.y_offset + row] = MAT_MUL_CM_X_SCALE * y_block[at + e];
         }
+        subgroupBarrier();
+    }
 }

@@ -31,10 +31,10 @@ struct attention_params {
     uint32_t n_slots;    // of the whole cache: a position's slot is its rest
     uint32_t first_slot; // the bound window of the cache, when WINDOWED
     uint32_t window_slots;
-    uint32_t n_splits;    // shares that the keys of this dispatch are cut into
-    uint32_t first_part;  // where they begin in the parts
-    uint32_t n_parts;     // of all dispatches that share them
-    uint32_t first_token; // added to the step's position
+    uint32_t n_splits;                                     // shares that the keys of this dispatch are cut into
+    uint32_t first_part;                                   // where they begin in the parts
+    uint32_t n_parts;                                      // of all dispatches that share them
+    uint32_t first_token;                                  // added to the step's position
     uint32_t keys_low, keys_high, values_low, values_high; // device addresses of both bindings, read when LANES is 1
 };
 PARAMS_SIZE(attention_params, 60);

@@ -59,7 +59,9 @@ static const struct {
     { "Instruction Count", INSTRUCTIONS },
     // NVK
     { "Number of GPRs", REGISTERS },
-    { "SLM Size", SCRATCH },
+    { "Spills to memory", SPILLS },
+    { "SLM size", SCRATCH },
+    { "Max warps/SM", OCCUPANCY },
     { "Shared Memory Size", SHARED },
     { "Instruction count", INSTRUCTIONS },
 };
@@ -308,8 +310,7 @@ int main(int argc, char **argv)
     const struct gpu_plan *plan = &device.plan;
     (void)(kernel_list_linear(plan, compile, &device) && kernel_list_norm(plan, compile, &device) &&
            kernel_list_rope(plan, compile, &device) && kernel_list_attention(plan, compile, &device) &&
-           kernel_list_moe(plan, compile, &device) && kernel_list_scores(plan, compile, &device) &&
-           kernel_list_probe(plan, compile, &device));
+           kernel_list_moe(plan, compile, &device) && kernel_list_scores(plan, compile, &device));
     vkDestroyDevice(device.handle, NULL);
     vkDestroyInstance(instance, NULL);
     return device.n_failed > 0;
