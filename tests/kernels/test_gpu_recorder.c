@@ -301,11 +301,28 @@ TEST(discarded_rounds_never_run)
 
 // ------------------------------------------------------------------------------------------------ recordings
 
+#define PAIR_FLOATS 4096u // little, so that it is no long submission anywhere
+
 // z = factor * y, y = 2 * x: two dispatches with a barrier between them.
 static void record_pair(struct bed *bed, float factor)
 {
-    bed_scale(bed, bed_whole(bed->y), bed_whole(bed->x), 2.0f);
-    bed_scale(bed, bed_whole(bed->z), bed_whole(bed->y), factor);
+    const uint64_t size_bytes = PAIR_FLOATS * sizeof(float);
+    const struct gpu_view y = { bed->y, 0, size_bytes };
+    bed_scale(bed, y, (struct gpu_view){ bed->x, 0, size_bytes }, 2.0f);
+    bed_scale(bed, (struct gpu_view){ bed->z, 0, size_bytes }, y, factor);
+}
+
+// A busy machine, or a driver that compiles at the first run, may make a submission so long that the recording has to
+// be made again.
+static bool keep_pair(struct test *t, struct bed *bed, struct gpu_recording *recording, float factor)
+{
+    for (int attempt = 0; attempt < 50 && !gpu_recording_is_ready(recording); ++attempt) {
+        gpu_recording_begin(recording);
+        record_pair(bed, factor);
+        if (!test_check(t, bed_run(bed) == KARAT_OK, __FILE__, __LINE__, "%s", bed->err.text))
+            return false;
+    }
+    return CHECK(gpu_recording_is_ready(recording));
 }
 
 TEST(a_recording_runs_again_on_what_is_there_then)
@@ -319,18 +336,17 @@ TEST(a_recording_runs_again_on_what_is_there_then)
     gpu_recording_begin(recording);
     record_pair(&bed, 3.0f);
     REQUIRE_OK(bed_run(&bed), bed.err); // runs as ever
-    CHECK_UINT(bed_count_wrong(bed.z, 0, BED_FLOATS, 6.0f), 0);
+    CHECK_UINT(bed_count_wrong(bed.z, 0, PAIR_FLOATS, 6.0f), 0);
     const uint64_t growths = gpu_recorder_growths(bed.recorder);
-    for (int round = 0; round < 5; ++round) {
+    for (int round = 0; round < 5 && keep_pair(t, &bed, recording, 3.0f); ++round) {
         for (uint32_t i = 0; i < BED_FLOATS; ++i) {
             bed_floats(bed.x)[i] = (float)(i + (uint32_t)round);
             bed_floats(bed.y)[i] = bed_floats(bed.z)[i] = NAN;
         }
         gpu_recorder_reset(bed.recorder);
-        CHECK(gpu_recording_is_ready(recording));
         REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
         REQUIRE_OK(gpu_recorder_wait_until(bed.recorder, gpu_recorder_ticket(bed.recorder), &bed.err), bed.err);
-        for (uint32_t i = 0; i < BED_FLOATS; i += 999)
+        for (uint32_t i = 0; i < PAIR_FLOATS; i += 99)
             CHECK(bed_floats(bed.z)[i] == 6.0f * (float)(i + (uint32_t)round));
         CHECK_UINT(bed_counters(&bed).n_dispatches, 2);
         CHECK_UINT(bed_counters(&bed).n_barriers, 1);
@@ -343,6 +359,7 @@ TEST(a_recording_runs_again_on_what_is_there_then)
     CHECK(!gpu_recording_is_ready(recording));
     record_pair(&bed, 5.0f);
     REQUIRE_OK(bed_run(&bed), bed.err);
+    keep_pair(t, &bed, recording, 5.0f);
     bed_scale(&bed, bed_whole(bed.z), bed_whole(bed.x), 1.0f);
     REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
     REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
@@ -354,6 +371,15 @@ TEST(a_recording_runs_again_on_what_is_there_then)
     bed_close(t, &bed);
 }
 
+// One of four that read what the one before wrote.
+static enum karat_status record_turn(struct bed *bed, struct gpu_recording *recording, uint32_t i)
+{
+    const struct gpu_view y = { bed->y, 0, 4096 }, z = { bed->z, 0, 4096 };
+    gpu_recording_begin(recording);
+    bed_scale(bed, i % 2 ? y : z, i % 2 ? z : y, 2.0f);
+    return gpu_recorder_submit(bed->recorder, &bed->err);
+}
+
 TEST(recordings_take_turns)
 {
     struct bed bed;
@@ -362,21 +388,22 @@ TEST(recordings_take_turns)
         return;
     for (uint32_t i = 0; i < COUNT(recordings); ++i) {
         REQUIRE_OK(gpu_recording_create(&recordings[i], bed.recorder, &bed.err), bed.err);
-        gpu_recording_begin(recordings[i]);
-        // Each reads what the one before wrote.
-        bed_scale(&bed, (struct gpu_view){ i % 2 ? bed.y : bed.z, 0, 4096 },
-                  (struct gpu_view){ i % 2 ? bed.z : bed.y, 0, 4096 }, 2.0f);
-        REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
+        REQUIRE_OK(record_turn(&bed, recordings[i], i), bed.err);
     }
     REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
     for (uint32_t i = 0; i < 1024; ++i)
         bed_floats(bed.y)[i] = (float)i;
     uint64_t tickets[COUNT(recordings)] = { 0 };
-    for (int run = 0; run < 24; ++run) {
+    uint32_t n_replayed = 0;
+    for (uint32_t run = 0; run < 24; ++run) {
+        struct gpu_recording *const recording = recordings[run % 4];
         REQUIRE_OK(gpu_recorder_wait_until(bed.recorder, tickets[run % 4], &bed.err), bed.err);
-        REQUIRE_OK(gpu_recording_submit(recordings[run % 4], &bed.err), bed.err);
+        const bool is_ready = gpu_recording_is_ready(recording);
+        n_replayed += is_ready;
+        REQUIRE_OK(is_ready ? gpu_recording_submit(recording, &bed.err) : record_turn(&bed, recording, run), bed.err);
         tickets[run % 4] = gpu_recorder_ticket(bed.recorder);
     }
+    CHECK(n_replayed > 8);
     // The last is still under way, and destroying waits for it.
     for (uint32_t i = 0; i < COUNT(recordings); ++i)
         gpu_recording_destroy(recordings[i]);
@@ -396,9 +423,7 @@ TEST(a_long_recording_stays_in_short_submissions)
     const uint64_t work = (uint64_t)(1e9 / (double)gpu_kernel_ns_per_work(kernel));
     gpu_recording_begin(recording);
     bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, 1, work, 1024, 1, 1);
-    REQUIRE_OK(gpu_recorder_submit(bed.recorder, &bed.err), bed.err);
-    CHECK(gpu_recording_is_ready(recording));
-    REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+    REQUIRE_OK(bed_run(&bed), bed.err);
     const struct gpu_counters first = bed_counters(&bed);
     CHECK(first.n_submits >= 10);
     // It took much less than a second, so it is to be recorded again, and then it is short.
@@ -431,9 +456,7 @@ TEST(a_cancelled_recording_runs_again_once_recorded)
         return;
     REQUIRE_OK(gpu_recording_create(&recording, bed.recorder, &bed.err), bed.err);
     gpu_recorder_set_cancel(bed.recorder, &cancel);
-    gpu_recording_begin(recording);
-    record_pair(&bed, 3.0f);
-    REQUIRE_OK(bed_run(&bed), bed.err);
+    keep_pair(t, &bed, recording, 3.0f);
     cancel = 1;
     CHECK(gpu_recording_submit(recording, &bed.err) == KARAT_ERR_CANCELLED);
     CHECK(gpu_recorder_wait(bed.recorder, &bed.err) == KARAT_ERR_CANCELLED);
@@ -445,7 +468,7 @@ TEST(a_cancelled_recording_runs_again_once_recorded)
     REQUIRE_OK(bed_run(&bed), bed.err);
     REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err); // the round before set the barrier
     REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
-    CHECK_UINT(bed_count_wrong(bed.z, 0, BED_FLOATS, 6.0f), 0);
+    CHECK_UINT(bed_count_wrong(bed.z, 0, PAIR_FLOATS, 6.0f), 0);
     gpu_recording_destroy(recording);
     bed_close(t, &bed);
 }
@@ -462,9 +485,7 @@ TEST(a_recording_out_of_turn_is_refused)
     gpu_recording_begin(recording);
     CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_INTERNAL);
     CHECK_TEXT(bed.err.text, "a recording that begins in the middle of a round");
-    gpu_recording_begin(recording);
-    bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
-    REQUIRE_OK(bed_run(&bed), bed.err);
+    keep_pair(t, &bed, recording, 3.0f);
     bed_scale(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f);
     CHECK(gpu_recording_submit(recording, &bed.err) == KARAT_ERR_INTERNAL);
     CHECK_TEXT(bed.err.text, "a recording that is submitted in the middle of a round");
@@ -492,9 +513,7 @@ TEST(recordings_know_when_their_descriptors_are_gone)
                                  &(struct gpu_buffer_options){ 20000 * 256, GPU_MEMORY_DEVICE, "large" }, &bed.err),
                bed.err);
     REQUIRE_OK(gpu_recording_create(&recording, bed.recorder, &bed.err), bed.err);
-    gpu_recording_begin(recording);
-    record_pair(&bed, 3.0f);
-    REQUIRE_OK(bed_run(&bed), bed.err);
+    keep_pair(t, &bed, recording, 3.0f);
     uint32_t n_steps = 0;
     for (; n_steps < 20000 && gpu_recording_is_ready(recording); ++n_steps) {
         bed_scale(&bed, (struct gpu_view){ large, n_steps * 256ull, 256 }, (struct gpu_view){ bed.x, 0, 256 }, 1.0f);
@@ -503,12 +522,10 @@ TEST(recordings_know_when_their_descriptors_are_gone)
     }
     CHECK(n_steps > 1000 && n_steps < 20000);
     REQUIRE_OK(bed_run(&bed), bed.err);
-    gpu_recording_begin(recording);
-    record_pair(&bed, 3.0f);
-    REQUIRE_OK(bed_run(&bed), bed.err);
+    keep_pair(t, &bed, recording, 3.0f);
     REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
     REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
-    CHECK_UINT(bed_count_wrong(bed.z, 0, BED_FLOATS, 6.0f), 0);
+    CHECK_UINT(bed_count_wrong(bed.z, 0, PAIR_FLOATS, 6.0f), 0);
     gpu_recording_destroy(recording);
     gpu_buffer_destroy(large);
     bed_close(t, &bed);
