@@ -153,7 +153,7 @@ enum karat_status gpu_buffer_create(struct gpu_buffer **out, struct gpu_device *
 void gpu_buffer_destroy(struct gpu_buffer *buffer); // when no submitted work uses it
 
 uint64_t gpu_buffer_size(const struct gpu_buffer *buffer);
-uint64_t gpu_buffer_address(const struct gpu_buffer *buffer); // device address of byte 0, 16-byte aligned
+uint64_t gpu_buffer_address(const struct gpu_buffer *buffer); // device address of byte 0, 16-byte aligned; of NULL: 0
 void *gpu_buffer_map(struct gpu_buffer *buffer);              // host pointer to byte 0, coherent; NULL if unreachable
 
 // A range of a buffer, as kernels see it. Offsets are multiples of the snapshot's storage_alignment.

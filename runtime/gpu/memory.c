@@ -298,7 +298,7 @@ uint64_t gpu_buffer_size(const struct gpu_buffer *buffer)
 
 uint64_t gpu_buffer_address(const struct gpu_buffer *buffer)
 {
-    return buffer->address;
+    return buffer ? buffer->address : 0;
 }
 
 void *gpu_buffer_map(struct gpu_buffer *buffer)
