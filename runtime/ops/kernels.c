@@ -108,12 +108,17 @@ static bool write_row(void *user, enum kernel kernel, const uint32_t *spec)
     return listing->write(listing->user, line);
 }
 
+bool kernel_list_all(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
+{
+    return kernel_list_linear(plan, visit, user) && kernel_list_tails(plan, visit, user) &&
+           kernel_list_norm(plan, visit, user) && kernel_list_rope(plan, visit, user) &&
+           kernel_list_attention(plan, visit, user) && kernel_list_moe(plan, visit, user) &&
+           kernel_list_scores(plan, visit, user) && kernel_list_probe(plan, visit, user);
+}
+
 void op_kernel_list(const struct gpu_device *device, bool (*write)(void *user, const char *line), void *user)
 {
     const struct gpu_plan *plan = gpu_device_plan(device);
     struct listing listing = { write, user };
-    (void)(kernel_list_linear(plan, write_row, &listing) && kernel_list_tails(plan, write_row, &listing) &&
-           kernel_list_norm(plan, write_row, &listing) && kernel_list_rope(plan, write_row, &listing) &&
-           kernel_list_attention(plan, write_row, &listing) && kernel_list_moe(plan, write_row, &listing) &&
-           kernel_list_scores(plan, write_row, &listing) && kernel_list_probe(plan, write_row, &listing));
+    (void)kernel_list_all(plan, write_row, &listing);
 }

@@ -52,8 +52,11 @@ extern const struct gpu_kernel_desc kernels[KERNEL_COUNT];
 // Called once per kernel and set of specialisation values in use; false stops the listing.
 typedef bool kernel_visit_fn(void *user, enum kernel kernel, const uint32_t *spec);
 
+// All of them.
+bool kernel_list_all(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
+
 // Each kernel group lists what its ops use on devices with this plan, and returns false when stopped. Pure.
-// op_kernel_list() calls them all.
+// kernel_list_all() calls them all.
 bool kernel_list_linear(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
 bool kernel_list_tails(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);
 bool kernel_list_norm(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user);

@@ -308,9 +308,7 @@ int main(int argc, char **argv)
     printf("device\t%s\t%s\n", properties.properties.deviceName, driver.driverInfo);
 
     const struct gpu_plan *plan = &device.plan;
-    (void)(kernel_list_linear(plan, compile, &device) && kernel_list_norm(plan, compile, &device) &&
-           kernel_list_rope(plan, compile, &device) && kernel_list_attention(plan, compile, &device) &&
-           kernel_list_moe(plan, compile, &device) && kernel_list_scores(plan, compile, &device));
+    (void)kernel_list_all(plan, compile, &device);
     vkDestroyDevice(device.handle, NULL);
     vkDestroyInstance(instance, NULL);
     return device.n_failed > 0;
