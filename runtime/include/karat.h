@@ -226,7 +226,7 @@ KARAT_API void karat_session_timings_reset(struct karat_session *session);
 
 // One kind of work on the device: one weight matrix of every layer, or one operation.
 struct karat_phase {
-    char name[48];      // what it works for, such as "attn_q", "ffn_down_exps", "attention.full", "head_norm"
+    char name[48];      // what it works for, such as "attn_q", "ffn_down_exps", "attention.full", "heads"
     const char *kernel; // what runs, such as "mat_vec.Q4_K"; "" for plain copies; lives as long as the model
     uint64_t n;         // dispatches
     uint64_t ns;        // of the device's time; the sum over all phases is that of the steps
