@@ -153,13 +153,18 @@ TEST(estimates_follow_the_measured_time)
     REQUIRE_OK(gpu_kernel_get(&kernel, bed.device, &scale_desc, (const uint32_t[]){ 64, 0 }, &bed.err), bed.err);
     const float guess = gpu_kernel_ns_per_work(kernel);
     const uint64_t work = (uint64_t)(2e9 / (double)guess); // much more than it is
+    uint64_t n_submits_by_guess = 0;
     for (int round = 0; round < 8; ++round) {
         gpu_recorder_reset(bed.recorder);
         bed_scale_grid(&bed, bed_whole(bed.y), bed_whole(bed.x), 2.0f, 1, work, 1024, 1, 1);
         REQUIRE_OK(bed_run(&bed), bed.err);
+        if (round == 0)
+            n_submits_by_guess = bed_counters(&bed).n_submits;
     }
+    // How far the time falls below the guess is up to the device and to what else the machine does.
+    CHECK(n_submits_by_guess >= 20);
     CHECK(gpu_kernel_ns_per_work(kernel) < guess / 10);
-    CHECK_UINT(bed_counters(&bed).n_submits, 1);
+    CHECK(bed_counters(&bed).n_submits <= (n_submits_by_guess + 9) / 10);
     bed_close(t, &bed);
 }
 
