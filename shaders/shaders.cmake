@@ -3,17 +3,22 @@
 #
 # KEPT: a compiler as old as Debian 12's cannot make the module. It is therefore kept in kept.tar.xz, too, and taken from
 # there by such a machine; kept.py compares.
-set(KARAT_SPV_DIR ${PROJECT_BINARY_DIR}/spv)
+set(KARAT_SHADERS_OF "" CACHE PATH "another build folder whose compiled shaders this build takes as they are")
+set(build ${PROJECT_BINARY_DIR})
+if(KARAT_SHADERS_OF)
+    set(build ${KARAT_SHADERS_OF})
+endif()
+set(KARAT_SPV_DIR ${build}/spv)
 file(MAKE_DIRECTORY ${KARAT_SPV_DIR})
 add_library(karat_shaders INTERFACE)
-target_include_directories(karat_shaders INTERFACE ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR}/shaders)
+target_include_directories(karat_shaders INTERFACE ${build} ${PROJECT_SOURCE_DIR}/shaders)
 
 option(KARAT_KEPT_SHADERS "take modules from shaders/kept.tar.xz even if the compiler could make them" OFF)
 execute_process(COMMAND ${KARAT_GLSLANG} --version OUTPUT_VARIABLE version)
 if(NOT version MATCHES "Glslang Version: [0-9]+:([0-9]+)" OR CMAKE_MATCH_1 LESS 15)
     set(KARAT_KEPT_SHADERS ON)
 endif()
-if(KARAT_KEPT_SHADERS)
+if(KARAT_KEPT_SHADERS AND NOT KARAT_SHADERS_OF)
     message(STATUS "modules with cooperative matrices: from shaders/kept.tar.xz")
     file(ARCHIVE_EXTRACT INPUT ${CMAKE_CURRENT_LIST_DIR}/kept.tar.xz DESTINATION ${KARAT_SPV_DIR})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/kept.tar.xz)
@@ -29,6 +34,9 @@ function(karat_shader file)
     set(embed ${CMAKE_COMMAND} -DIN=${spv} -DOUT=${header} -DNAME=spv_${S_NAME}
         -P ${PROJECT_SOURCE_DIR}/shaders/embed.cmake)
     set_property(GLOBAL APPEND PROPERTY KARAT_SPV_HEADERS ${header})
+    if(KARAT_SHADERS_OF)
+        return()
+    endif()
     if(S_KEPT AND KARAT_KEPT_SHADERS)
         add_custom_command(OUTPUT ${header} COMMAND ${embed} DEPENDS ${spv} ${PROJECT_SOURCE_DIR}/shaders/embed.cmake
             VERBATIM COMMENT "shader ${S_NAME}, kept")
@@ -55,6 +63,10 @@ include(${CMAKE_CURRENT_LIST_DIR}/list.cmake)
 
 get_property(headers GLOBAL PROPERTY KARAT_SPV_HEADERS)
 add_custom_target(karat_spv DEPENDS ${headers})
+
+if(KARAT_SHADERS_OF)
+    return()
+endif()
 
 # The table of kernels wants them all.
 list(TRANSFORM headers REPLACE "^.*/(.*)$" "#include \"spv/\\1\"" OUTPUT_VARIABLE includes)
