@@ -527,7 +527,8 @@ TEST(a_long_prefill_is_cancelled_from_another_thread)
     t->row = NULL;
     printf("  cancelled %u times, the slowest took %.0f ms\n", n_cancelled, (double)slowest_ns / 1e6);
     CHECK(n_cancelled > 0);
-    CHECK(slowest_ns < 2000000000u); // the promise is 100 ms; a busy machine with a software device gets more
+    // The promise is 100 ms; a busy machine with a software device gets more.
+    CHECK((double)slowest_ns * 1e-9 < test_seconds(2));
     karat_session_close(session);
 }
 
