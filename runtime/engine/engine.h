@@ -73,6 +73,16 @@ void session_clear_cancel(struct karat_session *session);
 enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
                                struct karat_error *err);
 
+// The same in steps. Check, then begin: how many tokens of the prompt are kept; then step, until the session holds them
+// all.
+enum karat_status session_check_ids(const struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                    struct karat_error *err);
+uint32_t session_reusable(const struct karat_session *session, const uint32_t *ids, size_t n_ids);
+enum karat_status session_sync_begin(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
+                                     struct karat_error *err);
+enum karat_status session_sync_step(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                    struct karat_error *err);
+
 // One answer, after ahead_begin(): sample a token, have the sampler accept it, advance by it, and so on. The tokens are
 // the same wherever they are drawn.
 enum karat_status session_sample(struct karat_session *session, uint32_t *id, struct karat_error *err);

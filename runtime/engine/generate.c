@@ -2,24 +2,7 @@
 #include <stdlib.h>
 
 #include "base/thread.h"
-#include "engine/engine.h"
-#include "engine/stop.h"
-
-// One answer in the making. Text takes the way token -> stream (whole characters) -> parser (chat only) -> stop filter
-// -> the caller and the reply.
-struct generation {
-    struct karat_session *session;
-    const struct karat_generate_options *options;
-    struct parser *parser; // NULL without a chat format
-    struct stream stream;
-    struct stop_filter filter;
-    char *characters; // [STREAM_OUT_BYTES(longest token)]
-    struct text content, thinking, calls;
-    size_t n_calls;
-    uint32_t n_generated;
-    enum karat_stop stop;
-    bool refused; // on_piece returned false
-};
+#include "engine/generation.h"
 
 // ------------------------------------------------------------------------------------------------ pieces
 
@@ -100,7 +83,7 @@ static enum karat_status add_text(struct generation *g, size_t n_characters, str
 
 static enum karat_status add_token(struct generation *g, uint32_t id, struct karat_error *err)
 {
-    const struct karat_model *model = g->session->model;
+    const struct karat_model *model = g->model;
     const enum parse_control control = g->parser ? (enum parse_control)model->parse_kinds[id] : PARSE_NONE;
     enum karat_status status = KARAT_OK;
     if (control == PARSE_NONE)
@@ -151,37 +134,42 @@ static bool is_end(const struct karat_model *model, uint32_t id)
     return id == model->control.eos || id == model->control.turn_close || id == model->control.tool_response_open;
 }
 
-// Samples until something ends the answer; g->stop says what.
-static enum karat_status run_loop(struct generation *g, struct karat_error *err)
+static enum karat_status end(struct generation *g, enum karat_stop stop)
+{
+    g->stop = stop;
+    g->ended = true;
+    return KARAT_OK;
+}
+
+enum karat_status generation_next(struct generation *g, uint32_t *id, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     struct karat_session *session = g->session;
     const uint32_t max_tokens = g->options->max_tokens;
-    TRY(ahead_begin(session, max_tokens, err));
-    for (;;) {
-        uint32_t id = 0;
-        TRY(session_sample(session, &id, err));
-        ++g->n_generated;
-        if (is_end(session->model, id)) {
-            g->stop = KARAT_STOP_END;
-            break;
-        }
-        sampler_accept(session->sampler, id);
-        TRY(add_token(g, id, err));
-        if (g->refused || g->filter.found) {
-            g->stop = g->filter.found ? KARAT_STOP_TEXT : KARAT_STOP_CANCELLED;
-            break;
-        }
-        if (max_tokens > 0 && g->n_generated >= max_tokens) {
-            g->stop = KARAT_STOP_LENGTH;
-            break;
-        }
-        if (session->n_ids >= session->n_context) {
-            g->stop = KARAT_STOP_CONTEXT;
-            break;
-        }
-        TRY(session_advance(session, id, err));
-    }
+    TRY(session_sample(session, id, err));
+    ++g->n_generated;
+    if (is_end(g->model, *id))
+        return end(g, KARAT_STOP_END);
+    sampler_accept(session->sampler, *id);
+    TRY(add_token(g, *id, err));
+    if (g->refused || g->filter.found)
+        return end(g, g->filter.found ? KARAT_STOP_TEXT : KARAT_STOP_CANCELLED);
+    if (max_tokens > 0 && g->n_generated >= max_tokens)
+        return end(g, KARAT_STOP_LENGTH);
+    if (session->n_ids >= session->n_context)
+        return end(g, KARAT_STOP_CONTEXT);
+cleanup:
+    return status;
+}
+
+// Until something ends the answer.
+static enum karat_status run_loop(struct generation *g, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    uint32_t id = 0;
+    TRY(ahead_begin(g->session, g->options->max_tokens, err));
+    while ((status = generation_next(g, &id, err)) == KARAT_OK && !g->ended)
+        TRY(session_advance(g->session, id, err));
 cleanup:
     return status;
 }
@@ -227,30 +215,65 @@ cleanup:
     return status;
 }
 
-// The whole of it: sync to the prompt, loop, fill the reply. `parser` NULL: no chat format.
-static enum karat_status generate(struct generation *g, const uint32_t *ids, size_t n_ids, struct karat_reply *reply,
-                                  struct karat_error *err)
-{
-    enum karat_status status = KARAT_OK;
-    const struct karat_model *model = g->session->model;
-    const struct sampler_options sampling = sampling_options(model, &g->options->sampling);
-    uint32_t n_kept = 0;
+// ------------------------------------------------------------------------------------------------ life
 
-    g->filter.stops = g->options->stop;
-    g->filter.n_stops = g->options->n_stop;
+enum karat_status generation_check(const struct karat_model *model, const struct karat_generate_options *options,
+                                   struct karat_error *err)
+{
+    const struct sampler_options sampling = sampling_options(model, &options->sampling);
+    return sampler_check(&sampling, model->shape.n_vocab, err);
+}
+
+enum karat_status generation_open(struct generation *g, const struct karat_model *model, const struct prompt *prompt,
+                                  const struct karat_generate_options *options, struct karat_error *err)
+{
+    *g = (struct generation){ .model = model, .options = options };
+    g->filter.stops = options->stop;
+    g->filter.n_stops = options->n_stop;
     g->characters = calloc(1, STREAM_OUT_BYTES(tokenizer_text_bytes_max(model->tokenizer)));
     if (!g->characters)
-        TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for an answer"));
-    TRY(sampler_begin(g->session->sampler, &sampling, err));
-    if ((status = session_sync(g->session, ids, n_ids, &n_kept, err)) == KARAT_OK) {
-        for (size_t i = 0; i < n_ids; ++i)
-            sampler_accept(g->session->sampler, ids[i]);
-        status = run_loop(g, err);
-    }
+        return status_fail(err, KARAT_ERR_MEMORY, "no memory for an answer");
+    if (!prompt->is_chat)
+        return KARAT_OK;
+    const struct parser_options parser = {
+        .starts_in_thought = prompt->starts_in_thought,
+        .tools = prompt->tools,
+        .on_event = on_event,
+        .user = g,
+    };
+    return parser_create(&g->parser, &parser, err);
+}
+
+void generation_close(struct generation *g)
+{
+    parser_destroy(g->parser);
+    free(g->characters);
+    text_free(&g->filter.held);
+    text_free(&g->content);
+    text_free(&g->thinking);
+    text_free(&g->calls);
+}
+
+enum karat_status generation_begin(struct generation *g, struct karat_session *session, struct karat_error *err)
+{
+    const struct sampler_options sampling = sampling_options(g->model, &g->options->sampling);
+    g->session = session;
+    return sampler_begin(session->sampler, &sampling, err);
+}
+
+void generation_accept(struct generation *g, const uint32_t *ids, size_t n_ids)
+{
+    for (size_t i = 0; i < n_ids; ++i)
+        sampler_accept(g->session->sampler, ids[i]);
+}
+
+enum karat_status generation_finish(struct generation *g, enum karat_status status, struct karat_reply *reply,
+                                    struct karat_error *err)
+{
     if (status == KARAT_ERR_CANCELLED)
         g->stop = KARAT_STOP_CANCELLED;
     else if (status != KARAT_OK)
-        goto cleanup;
+        return status;
 
     const enum karat_status end_status = finish_text(g, status == KARAT_OK ? err : NULL);
     if (status == KARAT_OK) {
@@ -259,30 +282,47 @@ static enum karat_status generate(struct generation *g, const uint32_t *ids, siz
         g->stop = g->refused ? KARAT_STOP_CANCELLED : g->filter.found ? KARAT_STOP_TEXT : g->stop;
     }
     if (reply && (status == KARAT_OK || status == KARAT_ERR_CANCELLED)) {
-        reply->n_prompt = (uint32_t)n_ids;
-        reply->n_cached = n_kept;
+        reply->n_prompt = g->n_prompt;
+        reply->n_cached = g->n_kept;
         const enum karat_status fill_status = fill_reply(reply, g, status == KARAT_OK ? err : NULL);
         status = status == KARAT_OK ? fill_status : status;
     }
-cleanup:
-    free(g->characters);
-    text_free(&g->filter.held);
-    text_free(&g->content);
-    text_free(&g->thinking);
-    text_free(&g->calls);
     return status;
 }
+
+// The whole of it: sync to the prompt, loop, fill the reply.
+static enum karat_status generate(struct karat_session *session, const struct prompt *prompt,
+                                  const struct karat_generate_options *options, struct karat_reply *reply,
+                                  struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    struct generation g;
+    const uint32_t *ids = prompt->ids.ids;
+    const size_t n_ids = prompt->ids.n_ids;
+    TRY(generation_open(&g, session->model, prompt, options, err));
+    TRY(generation_begin(&g, session, err));
+    g.n_prompt = (uint32_t)n_ids;
+    if ((status = session_sync(session, ids, n_ids, &g.n_kept, err)) == KARAT_OK) {
+        generation_accept(&g, ids, n_ids);
+        status = run_loop(&g, err);
+    }
+    status = generation_finish(&g, status, reply, err);
+cleanup:
+    generation_close(&g);
+    return status;
+}
+
+static const struct karat_generate_options defaults;
 
 enum karat_status karat_generate(struct karat_session *session, const uint32_t *ids, size_t n_ids,
                                  const struct karat_generate_options *options, struct karat_reply *reply,
                                  struct karat_error *err)
 {
-    const struct karat_generate_options defaults = { 0 };
-    struct generation g = { .session = session, .options = options ? options : &defaults };
+    const struct prompt prompt = { .ids = { .ids = (uint32_t *)ids, .n_ids = n_ids } };
     if (reply)
         *reply = (struct karat_reply){ 0 };
     session_clear_cancel(session);
-    return generate(&g, ids, n_ids, reply, err);
+    return generate(session, &prompt, options ? options : &defaults, reply, err);
 }
 
 // ------------------------------------------------------------------------------------------------ chat
@@ -310,9 +350,8 @@ static struct json *read_member(struct arena *arena, const char *key, const char
 }
 
 // {"messages", "tools", "options"} as chat_render() takes it.
-static enum karat_status build_request(struct json **out, struct json **tools_out, struct arena *arena,
-                                       const char *messages, const struct karat_generate_options *options,
-                                       struct karat_error *err)
+static enum karat_status build_request(struct json **out, struct arena *arena, const char *messages,
+                                       const struct karat_generate_options *options, struct karat_error *err)
 {
     struct karat_error why = { .status = KARAT_ERR_MEMORY, .text = "no memory for the conversation" };
     struct json *request = json_new(arena, JSON_OBJECT), *wishes = json_new(arena, JSON_OBJECT);
@@ -333,7 +372,6 @@ static enum karat_status build_request(struct json **out, struct json **tools_ou
         json_append(request, tools);
     json_append(request, wishes);
     *out = request;
-    *tools_out = tools;
     return KARAT_OK;
 }
 
@@ -347,37 +385,45 @@ static enum karat_status refuse_media(const struct chat_prompt *prompt, struct k
     return KARAT_OK;
 }
 
+enum karat_status prompt_read(struct prompt *out, const struct karat_model *model, const struct json *request,
+                              struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    struct chat_prompt rendered = { 0 };
+    *out = (struct prompt){ .is_chat = true };
+    TRY(chat_render(&rendered, request, NULL, err));
+    TRY(refuse_media(&rendered, err));
+    TRY(engine_prompt_ids(model, &rendered, &out->ids, err));
+    out->starts_in_thought = rendered.starts_in_thought;
+    out->tools = json_is(json_find(request, "tools"), JSON_ARRAY) ? json_find(request, "tools") : NULL;
+cleanup:
+    chat_prompt_free(&rendered);
+    return status;
+}
+
+void prompt_free(struct prompt *prompt)
+{
+    token_ids_free(&prompt->ids);
+}
+
 enum karat_status karat_chat(struct karat_session *session, const char *messages,
                              const struct karat_generate_options *options, struct karat_reply *reply,
                              struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    const struct karat_generate_options defaults = { 0 };
-    struct generation g = { .session = session, .options = options ? options : &defaults };
     struct arena arena = { 0 };
-    struct json *request = NULL, *tools = NULL;
-    struct chat_prompt prompt = { 0 };
-    struct token_ids ids = { 0 };
+    struct json *request = NULL;
+    struct prompt prompt = { 0 };
+    options = options ? options : &defaults;
     if (reply)
         *reply = (struct karat_reply){ 0 };
     session_clear_cancel(session);
 
-    TRY(build_request(&request, &tools, &arena, messages, g.options, err));
-    TRY(chat_render(&prompt, request, NULL, err));
-    TRY(refuse_media(&prompt, err));
-    TRY(engine_prompt_ids(session->model, &prompt, &ids, err));
-    const struct parser_options parser_options = {
-        .starts_in_thought = prompt.starts_in_thought,
-        .tools = tools,
-        .on_event = on_event,
-        .user = &g,
-    };
-    TRY(parser_create(&g.parser, &parser_options, err));
-    TRY(generate(&g, ids.ids, ids.n_ids, reply, err));
+    TRY(build_request(&request, &arena, messages, options, err));
+    TRY(prompt_read(&prompt, session->model, request, err));
+    TRY(generate(session, &prompt, options, reply, err));
 cleanup:
-    parser_destroy(g.parser);
-    token_ids_free(&ids);
-    chat_prompt_free(&prompt);
+    prompt_free(&prompt);
     arena_free(&arena);
     return status;
 }

@@ -218,11 +218,19 @@ static bool can_rewind(const struct karat_session *session, uint32_t n)
     return oldest_needed >= session->n_written - ring;
 }
 
-// Forgets everything from position n on, or everything if the rings have lost what position n needs.
+uint32_t session_reusable(const struct karat_session *session, const uint32_t *ids, size_t n_ids)
+{
+    uint32_t n = 0;
+    while (n < session->n_ids && n < n_ids && session->ids[n] == ids[n])
+        ++n;
+    if (n > 0 && n == n_ids && !(n == session->n_ids && session->has_logits))
+        --n; // the scores belong to a step that evaluates the last token
+    return n == session->n_ids || can_rewind(session, n) ? n : 0;
+}
+
+// Forgets everything from position n on, which the rings must allow.
 static void rewind_to(struct karat_session *session, uint32_t n)
 {
-    if (n > 0 && n < session->n_ids && !can_rewind(session, n))
-        n = 0;
     if (n == 0)
         session->n_written = 0;
     if (n < session->n_ids)
@@ -230,8 +238,8 @@ static void rewind_to(struct karat_session *session, uint32_t n)
     session->n_ids = smaller(session->n_ids, n);
 }
 
-static enum karat_status check_ids(const struct karat_session *session, const uint32_t *ids, size_t n_ids,
-                                   struct karat_error *err)
+enum karat_status session_check_ids(const struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                    struct karat_error *err)
 {
     if (n_ids == 0)
         return status_fail(err, KARAT_ERR_ARGUMENT, "the prompt is empty: at least one token is needed");
@@ -245,25 +253,34 @@ static enum karat_status check_ids(const struct karat_session *session, const ui
     return KARAT_OK;
 }
 
+enum karat_status session_sync_begin(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
+                                     struct karat_error *err)
+{
+    const enum karat_status status = ahead_end(session, err);
+    if (status != KARAT_OK)
+        return status;
+    rewind_to(session, session_reusable(session, ids, n_ids));
+    if (n_kept)
+        *n_kept = session->n_ids;
+    return KARAT_OK;
+}
+
+enum karat_status session_sync_step(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                    struct karat_error *err)
+{
+    const uint32_t n = smaller((uint32_t)n_ids - session->n_ids, session->n_batch);
+    const bool is_last = session->n_ids + n == n_ids;
+    return n > 0 ? evaluate_step(session, ids + session->n_ids, n, is_last ? 1 : 0, err) : KARAT_OK;
+}
+
 enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
                                struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    TRY(check_ids(session, ids, n_ids, err));
-    TRY(ahead_end(session, err));
-    uint32_t n_common = 0;
-    while (n_common < session->n_ids && n_common < n_ids && session->ids[n_common] == ids[n_common])
-        ++n_common;
-    if (n_common == n_ids && !(n_common == session->n_ids && session->has_logits))
-        --n_common; // the scores belong to a step that evaluates the last token
-    rewind_to(session, n_common);
-    if (n_kept)
-        *n_kept = session->n_ids;
-    while (session->n_ids < n_ids) {
-        const uint32_t n = smaller((uint32_t)n_ids - session->n_ids, session->n_batch);
-        const bool is_last = session->n_ids + n == n_ids;
-        TRY(evaluate_step(session, ids + session->n_ids, n, is_last ? 1 : 0, err));
-    }
+    TRY(session_check_ids(session, ids, n_ids, err));
+    TRY(session_sync_begin(session, ids, n_ids, n_kept, err));
+    while (session->n_ids < n_ids)
+        TRY(session_sync_step(session, ids, n_ids, err));
 cleanup:
     return status;
 }
@@ -301,7 +318,7 @@ enum karat_status karat_session_evaluate(struct karat_session *session, const ui
                                          karat_logits_fn *on_logits, void *user, struct karat_error *err)
 {
     const uint32_t n_vocab = session->model->shape.n_vocab;
-    enum karat_status status = check_ids(session, ids, n_ids, err);
+    enum karat_status status = session_check_ids(session, ids, n_ids, err);
     if (status != KARAT_OK)
         return status;
     session_clear_cancel(session);

@@ -29,7 +29,8 @@
 //     }
 //
 // Objects.  A model is one file on one device: immutable once open, shared by any number of sessions and threads. A
-// session is one timeline of tokens with its cache: one caller at a time, except karat_session_cancel().
+// session is one timeline of tokens with its cache: one caller at a time, except karat_session_cancel(). A scheduler
+// answers many requests on one model, with sessions of its own and from any number of threads.
 //
 // Options.  Every options struct may be NULL or zeroed; zero means the sensible default of each field.
 //
@@ -62,6 +63,7 @@ extern "C" {
 
 struct karat_model;
 struct karat_session;
+struct karat_scheduler;
 
 // ---------------------------------------------------------------------------------------------------- errors
 
@@ -79,6 +81,7 @@ struct karat_session;
     X(ERR_DEVICE_LOST, "the device was lost; close the model")                         \
     X(ERR_CONTEXT_FULL, "the context has no room for more tokens")                     \
     X(ERR_CANCELLED, "cancelled by the caller")                                        \
+    X(ERR_BUSY, "too much is waiting already; try again later")                        \
     X(ERR_INTERNAL, "a fault in karat itself")
 
 enum karat_status {
@@ -297,6 +300,77 @@ KARAT_API enum karat_status karat_chat(struct karat_session *session, const char
 KARAT_API enum karat_status karat_generate(struct karat_session *session, const uint32_t *ids, size_t n_ids,
                                            const struct karat_generate_options *options, struct karat_reply *reply,
                                            struct karat_error *err);
+
+// ---------------------------------------------------------------------------------------------------- many at once
+
+struct karat_scheduler_options {
+    uint32_t n_slots;            // requests that advance at once, 1..64; 0: 4
+    uint32_t n_context;          // most tokens of each; 0: as for a session
+    uint32_t n_waiting;          // requests that may wait for a slot; 0: 64
+    uint32_t n_batch;            // tokens per prefill step; 0: as for a session
+    enum karat_cache_type cache; // how keys and values are kept
+};
+
+// Starts a thread that answers requests on n_slots timelines of its own. A slot keeps what its last request evaluated,
+// and a request goes where the longest beginning of its prompt is known.
+// Errors   KARAT_ERR_ARGUMENT, _DEVICE_MEMORY   as karat_session_open()
+KARAT_API enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct karat_model *model,
+                                                 const struct karat_scheduler_options *options,
+                                                 struct karat_error *err);
+// Cancels what waits and runs and returns after the last on_done. Not from a callback. Before the model's close.
+KARAT_API void karat_scheduler_close(struct karat_scheduler *scheduler);
+
+// Where a request's time went; of a request that was not begun only the first.
+struct karat_request_times {
+    uint64_t queue_ns;    // from its submission until it had a slot
+    uint64_t prefill_ns;  // from there until its prompt was evaluated
+    uint64_t decode_ns;   // from there until its end
+    uint32_t n_prefilled; // tokens of the prompt that were evaluated, those known before not counted
+    uint32_t n_decoded;   // tokens generated
+};
+
+// Callbacks come from the scheduler's thread, never two at once, and hold up every request until they return. They may
+// call submit, cancel and counts. Those that are NULL are not called.
+struct karat_request {
+    const char *chat;    // what karat_render() takes, options.add_generation_prompt included; NULL: a raw prompt
+    const uint32_t *ids; // [n_ids]: the raw prompt, answered without any chat format
+    size_t n_ids;
+    const struct karat_generate_options *generate; // its `tools` and `thinking` are not read: they are in `chat`
+    // Before the first step; n_cached tokens of the prompt are known already.
+    void (*on_start)(void *user, uint32_t n_prompt, uint32_t n_cached);
+    // After each step of the prompt; the known tokens count as done.
+    void (*on_progress)(void *user, uint32_t n_done, uint32_t n_prompt);
+    // Exactly once and last. `reply` is NULL unless `status` is KARAT_OK or KARAT_ERR_CANCELLED, when it holds what
+    // there is; it and the other two are lent for the call.
+    void (*on_done)(void *user, enum karat_status status, const struct karat_reply *reply,
+                    const struct karat_request_times *times, const struct karat_error *err);
+    void *user;
+};
+
+// Takes a request; everything it points to is copied before the return. The prompt is rendered and checked here, on the
+// caller's thread. *ticket (may be NULL) is never 0.
+// Errors   KARAT_ERR_BUSY           n_waiting requests wait already, or the scheduler is being closed
+//          KARAT_ERR_CONTEXT_FULL   the prompt is longer than n_context
+//          KARAT_ERR_ARGUMENT, _FORMAT, _UNSUPPORTED   the conversation or an option; on_done does not come after any
+KARAT_API enum karat_status karat_scheduler_submit(struct karat_scheduler *scheduler,
+                                                   const struct karat_request *request, uint64_t *ticket,
+                                                   struct karat_error *err);
+
+// Ends the request soon, wherever it is: on_done comes with KARAT_ERR_CANCELLED, or with what came first. Unknown and
+// finished tickets are fine. Any thread.
+KARAT_API void karat_scheduler_cancel(struct karat_scheduler *scheduler, uint64_t ticket);
+
+struct karat_scheduler_counts {
+    uint32_t n_slots, n_context;
+    uint32_t n_running, n_waiting; // requests, now
+    // Since the scheduler was opened:
+    uint64_t n_finished;                 // requests whose on_done was called or is about to be
+    uint64_t prompt_tokens;              // of requests that were begun
+    uint64_t cached_tokens;              // of those, known already
+    uint64_t prefill_tokens, prefill_ns; // evaluated for prompts, and the time of the steps that did it
+    uint64_t decode_tokens, decode_ns;   // generated, and the time of the steps that did it
+};
+KARAT_API void karat_scheduler_counts(struct karat_scheduler *scheduler, struct karat_scheduler_counts *out);
 
 // ---------------------------------------------------------------------------------------------------- text
 

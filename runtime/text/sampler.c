@@ -102,7 +102,7 @@ void sampler_destroy(struct sampler *sampler)
     free(sampler);
 }
 
-static enum karat_status check_options(const struct sampler_options *options, uint32_t n_vocab, struct karat_error *err)
+enum karat_status sampler_check(const struct sampler_options *options, uint32_t n_vocab, struct karat_error *err)
 {
     const struct {
         const char *name;
@@ -135,7 +135,7 @@ enum karat_status sampler_begin(struct sampler *sampler, const struct sampler_op
 {
     const struct sampler_options greedy = { 0 };
     options = options ? options : &greedy;
-    enum karat_status status = check_options(options, sampler->n_vocab, err);
+    enum karat_status status = sampler_check(options, sampler->n_vocab, err);
     if (status != KARAT_OK)
         return status;
     memset(sampler->never, 0, sampler->n_vocab * sizeof *sampler->never);

@@ -45,8 +45,11 @@ struct sampler; // one caller at a time
 enum karat_status sampler_create(struct sampler **out, uint32_t n_vocab, struct karat_error *err);
 void sampler_destroy(struct sampler *sampler); // NULL is fine
 
+// KARAT_ERR_ARGUMENT if an option or an id is out of range for a vocabulary of n_vocab tokens.
+enum karat_status sampler_check(const struct sampler_options *options, uint32_t n_vocab, struct karat_error *err);
+
 // Takes the options, forgets the accepted tokens and starts the random numbers from the seed.
-// Errors  KARAT_ERR_ARGUMENT   an option or an id out of range; nothing changed.  NULL options: greedy
+// Errors  KARAT_ERR_ARGUMENT   as sampler_check(); nothing changed.  NULL options: greedy
 enum karat_status sampler_begin(struct sampler *sampler, const struct sampler_options *options,
                                 struct karat_error *err);
 

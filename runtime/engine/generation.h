@@ -1,0 +1,64 @@
+// engine/generation.h -- an answer in the making, token by token, and the prompt it begins with. Private to the room.
+//
+//     prompt_read() or ids     what is asked
+//     generation_open          what needs no session
+//     generation_begin         a session of one's own: the options of sampling
+//     session_sync ...         the session reads the prompt
+//     generation_accept        the penalties learn of the prompt
+//     generation_next          draws a token and takes it; unless it ended, session_advance() by it and again
+//     generation_finish        what was held back; the reply
+//     generation_close
+#ifndef ENGINE_GENERATION_H
+#define ENGINE_GENERATION_H
+
+#include "engine/engine.h"
+#include "engine/stop.h"
+
+struct prompt {
+    struct token_ids ids;
+    bool is_chat, starts_in_thought;
+    const struct json *tools; // of the request; may be NULL
+};
+
+// The prompt of a request as karat_render() takes it; the request must outlive what is generated.
+enum karat_status prompt_read(struct prompt *out, const struct karat_model *model, const struct json *request,
+                              struct karat_error *err);
+void prompt_free(struct prompt *prompt);
+
+// Text takes the way token -> stream (whole characters) -> parser (chat only) -> stop filter -> the caller and the
+// reply.
+struct generation {
+    const struct karat_model *model;
+    struct karat_session *session;
+    const struct karat_generate_options *options;
+    struct parser *parser; // NULL without a chat format
+    struct stream stream;
+    struct stop_filter filter;
+    char *characters; // [STREAM_OUT_BYTES(longest token)]
+    struct text content, thinking, calls;
+    size_t n_calls;
+    uint32_t n_prompt, n_kept; // of the prompt's tokens, n_kept were known
+    uint32_t n_generated;
+    enum karat_stop stop;
+    bool ended;   // `stop` says by what
+    bool refused; // on_piece returned false
+};
+
+// Errors  KARAT_ERR_ARGUMENT  an option of sampling is out of range
+enum karat_status generation_check(const struct karat_model *model, const struct karat_generate_options *options,
+                                   struct karat_error *err);
+
+// Keeps a pointer to itself: *g may not be moved. After a failure, too, generation_close() takes it.
+enum karat_status generation_open(struct generation *g, const struct karat_model *model, const struct prompt *prompt,
+                                  const struct karat_generate_options *options, struct karat_error *err);
+enum karat_status generation_begin(struct generation *g, struct karat_session *session, struct karat_error *err);
+void generation_accept(struct generation *g, const uint32_t *ids, size_t n_ids);
+enum karat_status generation_next(struct generation *g, uint32_t *id, struct karat_error *err);
+
+// `status` is how the work before ended; with KARAT_OK and KARAT_ERR_CANCELLED the reply (may be NULL) is filled.
+// Returns how the whole ended.
+enum karat_status generation_finish(struct generation *g, enum karat_status status, struct karat_reply *reply,
+                                    struct karat_error *err);
+void generation_close(struct generation *g);
+
+#endif
