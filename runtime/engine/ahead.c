@@ -127,8 +127,7 @@ static enum karat_status submit_step(struct karat_session *session, const uint32
     };
     enum karat_status status = KARAT_OK;
     foresee(session, position);
-    if (session->n_written < position + 1)
-        session->n_written = position + 1;
+    session_note_written(session, position + 1);
     own->submitted_ns = clock_ns();
     ++ahead->n; // even if it fails: parts of it may run
     if (!id && own->bound == bound && gpu_recording_is_ready(own->recording)) {
@@ -165,7 +164,8 @@ static enum karat_status advance(struct karat_session *session, uint32_t id, str
     const uint32_t position = session->n_ids;
     const uint32_t depth = ahead_depth(ahead->step_ns, ahead->forced, session->n_batch);
 
-    ahead->has_drawn = session->has_logits = false;
+    ahead->has_drawn = false;
+    session->logits = NULL;
     if (__atomic_load_n(&session->cancel, __ATOMIC_RELAXED))
         TRY(status_fail(err, KARAT_ERR_CANCELLED, "cancelled"));
     if (ahead->next_id != id) {

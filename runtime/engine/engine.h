@@ -42,8 +42,12 @@ struct karat_session {
     uint32_t n_context, n_batch, n_rows;
     uint32_t *ids; // [n_context]: evaluated tokens
     uint32_t n_ids;
-    uint32_t n_written; // one past the highest position ever written into the rings since they were empty
-    bool has_logits;
+    uint32_t n_written;  // one past the highest position ever written into the rings since they were empty
+    const float *logits; // [n_vocab] of the next token; NULL: not there, or another step's by now
+    struct {
+        uint32_t n, n_rows; // tokens, at ids[n_ids]; 0: none
+        uint64_t start_ns;
+    } step; // under way
     struct ahead ahead;
     volatile int cancel; // set by karat_session_cancel() from any thread; read and written atomically
     struct karat_timings timings;
@@ -61,9 +65,18 @@ struct gpu_device_options model_device_options(const struct karat_model_options 
 enum karat_status engine_prompt_ids(const struct karat_model *model, const struct chat_prompt *prompt,
                                     struct token_ids *ids, struct karat_error *err);
 
-// Sizes of a session that these wishes give on a device with this plan and free_bytes left beside the weights. Pure.
+enum karat_status session_check_options(const struct karat_session_options *options, const struct karat_model *model,
+                                        struct karat_error *err);
+
+// Sizes that these wishes give to each of n_sessions sessions with one scratch on a device with this plan and
+// free_bytes left beside the weights. Pure.
 struct gemma_state_options session_plan(const struct karat_session_options *options, const struct gemma_shape *shape,
-                                        const struct gpu_plan *plan, uint64_t free_bytes);
+                                        const struct gpu_plan *plan, uint64_t free_bytes, uint32_t n_sessions);
+
+// workspace NULL: one of its own; else sessions that share it have a step under way one at a time.
+enum karat_status session_create(struct karat_session **out, struct karat_model *model,
+                                 const struct gemma_state_options *plan, struct gemma_workspace *workspace, bool timing,
+                                 struct karat_error *err);
 uint64_t session_free_bytes(const struct karat_model *model); // device memory of our budget that is not in use
 
 // At the beginning of every public call that evaluates: a cancel from before it is over.
@@ -73,20 +86,27 @@ void session_clear_cancel(struct karat_session *session);
 enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
                                struct karat_error *err);
 
-// The same in steps. Check, then begin: how many tokens of the prompt are kept; then step, until the session holds them
-// all.
+// The same in steps: check; begin, which tells how many tokens of the prompt are kept; then a step after the other,
+// until the session holds them all. A step is begun, and each of its submissions waited for until *done; others may use
+// the device in between, but not the workspace. After a failure there is no step under way.
 enum karat_status session_check_ids(const struct karat_session *session, const uint32_t *ids, size_t n_ids,
                                     struct karat_error *err);
 uint32_t session_reusable(const struct karat_session *session, const uint32_t *ids, size_t n_ids);
 enum karat_status session_sync_begin(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
                                      struct karat_error *err);
-enum karat_status session_sync_step(struct karat_session *session, const uint32_t *ids, size_t n_ids,
-                                    struct karat_error *err);
+enum karat_status session_step_begin(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                     struct karat_error *err);
+enum karat_status session_step_wait(struct karat_session *session, bool *done, struct karat_error *err);
 
 // One answer, after ahead_begin(): sample a token, have the sampler accept it, advance by it, and so on. The tokens are
 // the same wherever they are drawn.
 enum karat_status session_sample(struct karat_session *session, uint32_t *id, struct karat_error *err);
 enum karat_status session_advance(struct karat_session *session, uint32_t id, struct karat_error *err);
+
+bool session_is_cancelled(const struct karat_session *session);
+
+// From here on the rings hold positions up to n, whether the step that writes them ends well or not.
+void session_note_written(struct karat_session *session, uint32_t n);
 
 // A token was evaluated by itself after those there are, in so long.
 void session_note_token(struct karat_session *session, uint32_t id, uint64_t ns);

@@ -11,6 +11,9 @@
 // draws other tokens than the host, which must not change an answer.
 void session_force_ahead(struct karat_session *session, uint32_t n_steps, bool spoiled);
 
+// The same for every session of a scheduler, before its first request.
+void scheduler_force_ahead(struct karat_scheduler *scheduler, uint32_t n_steps);
+
 // Since the session was opened.
 struct ahead_counts {
     uint32_t most;       // steps that were under way beside the one waited for

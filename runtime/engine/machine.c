@@ -205,7 +205,7 @@ static void put_memory(struct text *out, const struct gemma_shape *shape, const 
     const uint64_t weight_bytes = gemma_weights_bytes(weights), budget = plan->budget_bytes;
     const struct gemma_state_options options =
         session_plan(&(struct karat_session_options){ .n_context = n_context }, shape, plan,
-                     weight_bytes < budget ? budget - weight_bytes : 0);
+                     weight_bytes < budget ? budget - weight_bytes : 0, 1);
     const struct gemma_state_bytes state = gemma_state_size(shape, &options, plan);
     const uint64_t total = weight_bytes + state.cache + state.scratch;
     put_open(out, "memory", '{');

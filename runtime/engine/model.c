@@ -285,7 +285,7 @@ static void begin_warm_up(struct karat_model *model)
     struct gpu_kernel_set set = { 0 };
     const struct gpu_plan *plan = gpu_device_plan(model->device);
     const struct gemma_state_options options =
-        session_plan(&(const struct karat_session_options){ 0 }, &model->shape, plan, session_free_bytes(model));
+        session_plan(&(const struct karat_session_options){ 0 }, &model->shape, plan, session_free_bytes(model), 1);
     if (gemma_rehearse(&set, &model->shape, &model->weights, &options, model->device, &err) != KARAT_OK)
         log_line(KARAT_LOG_WARNING, "kernels are not made ahead: %s", err.text);
     model->warm_up = gpu_warm_up_start(model->device, &set);

@@ -1,5 +1,10 @@
 // engine/scheduler.c -- many requests on one model: a queue, slots, and one thread that gives every request its turn.
 //
+// One prompt at a time is read, in long steps as a session of its own would have them, and between the submissions of
+// such a step every answer advances by a token, all in one pass. A prompt's step and a pass have recorders and scratch
+// of their own, so that neither waits for the other on the device; the slots share both. An answer that is alone is
+// drawn on the device ahead of the host, as in a session of its own.
+//
 // The mutex guards the queue, which request a slot has, what was cancelled, and the counts. A request in a slot is
 // otherwise the thread's own, and so are the sessions; callbacks are called without the mutex.
 #include <inttypes.h>
@@ -30,13 +35,20 @@ struct slot {
     struct karat_session *session;
     struct request *request; // NULL: free
     bool is_answering;       // the prompt is evaluated
+    bool is_alone;           // its answer may run ahead on the device
     uint32_t next_id;        // of the answer, to be evaluated
     uint64_t last_used_ns;
 };
 
 struct karat_scheduler {
     struct karat_model *model;
-    struct slot *slots; // [counts.n_slots]
+    struct slot *slots;                // [counts.n_slots]
+    struct gemma_workspace *workspace; // of the sessions
+    struct gemma_workspace *few;       // of a pass
+    struct gpu_recorder *recorder;     // of a pass
+    struct slot *reading;              // whose prompt has a step under way; NULL: none
+    uint64_t step_ns;                  // what that took so far
+    uint32_t n_known;                  // tokens its session had before
     struct mutex mutex;
     struct condition wake;
     struct thread *thread;
@@ -212,6 +224,7 @@ static void finish(struct karat_scheduler *s, struct slot *slot, enum karat_stat
     else
         request->times.prefill_ns = ns;
     slot->last_used_ns = now_ns;
+    slot->session->logits = NULL; // others will write there
     mutex_lock(&s->mutex);
     slot->request = NULL;
     --s->counts.n_running;
@@ -251,11 +264,12 @@ static void draw(struct karat_scheduler *s, struct slot *slot)
     struct karat_error err;
     struct generation *g = &slot->request->generation;
     const enum karat_status status = generation_next(g, &slot->next_id, &err);
+    slot->session->logits = NULL; // others will write there
     if (status != KARAT_OK || g->ended)
         finish(s, slot, status, &err);
 }
 
-static enum karat_status start_answer(struct slot *slot, struct karat_error *err)
+static void start_answer(struct karat_scheduler *s, struct slot *slot)
 {
     struct request *request = slot->request;
     const uint64_t now_ns = clock_ns();
@@ -263,55 +277,141 @@ static enum karat_status start_answer(struct slot *slot, struct karat_error *err
     request->since_ns = now_ns;
     slot->is_answering = true;
     generation_accept(&request->generation, request->prompt.ids.ids, request->prompt.ids.n_ids);
-    return ahead_begin(slot->session, request->options.max_tokens, err);
+    draw(s, slot);
 }
 
-// One step of a prompt.
+// The prompt's step is done.
+static void end_step(struct karat_scheduler *s, struct slot *slot)
+{
+    struct request *request = slot->request;
+    const uint32_t n_done = karat_session_length(slot->session), n_prompt = request->generation.n_prompt;
+    s->reading = NULL;
+    mutex_lock(&s->mutex);
+    s->counts.prefill_tokens += n_done - s->n_known;
+    s->counts.prefill_ns += s->step_ns;
+    mutex_unlock(&s->mutex);
+    if (request->wish.on_progress)
+        request->wish.on_progress(request->wish.user, n_done, n_prompt);
+    if (n_done == n_prompt)
+        start_answer(s, slot);
+}
+
+static enum karat_status begin_step(struct karat_scheduler *s, struct slot *slot, struct karat_error *err)
+{
+    const struct token_ids *ids = &slot->request->prompt.ids;
+    s->reading = slot;
+    s->step_ns = 0;
+    s->n_known = karat_session_length(slot->session);
+    return session_step_begin(slot->session, ids->ids, ids->n_ids, err);
+}
+
+// Begins a step of a prompt, or waits for one submission of it.
 static void read_on(struct karat_scheduler *s, struct slot *slot)
 {
     enum karat_status status = KARAT_OK;
     struct karat_error err;
-    struct request *request = slot->request;
-    const struct token_ids *ids = &request->prompt.ids;
-    if (!request->generation.session)
+    bool done = false;
+    if (!slot->request->generation.session)
         TRY(begin(s, slot, &err));
     const uint64_t start_ns = clock_ns();
-    const uint32_t n_known = karat_session_length(slot->session);
-    TRY(session_sync_step(slot->session, ids->ids, ids->n_ids, &err));
-    const uint32_t n_done = karat_session_length(slot->session);
+    if (s->reading)
+        TRY(session_step_wait(slot->session, &done, &err));
+    else
+        TRY(begin_step(s, slot, &err));
+    s->step_ns += clock_ns() - start_ns;
+    if (done)
+        end_step(s, slot);
+    return;
+cleanup:
+    s->reading = NULL;
+    finish(s, slot, status, &err);
+}
+
+// ------------------------------------------------------------------------------------------------ answers
+
+static void count_decoded(struct karat_scheduler *s, uint32_t n_tokens, uint64_t ns)
+{
     mutex_lock(&s->mutex);
-    s->counts.prefill_tokens += n_done - n_known;
-    s->counts.prefill_ns += clock_ns() - start_ns;
+    s->counts.decode_tokens += n_tokens;
+    s->counts.decode_ns += ns;
     mutex_unlock(&s->mutex);
-    if (n_done > n_known && request->wish.on_progress)
-        request->wish.on_progress(request->wish.user, n_done, request->generation.n_prompt);
-    if (n_done < ids->n_ids)
-        return;
-    TRY(start_answer(slot, &err));
+}
+
+// One token of an answer that has the device for itself.
+static void answer_alone(struct karat_scheduler *s, struct slot *slot)
+{
+    enum karat_status status = KARAT_OK;
+    struct karat_error err;
+    const struct request *request = slot->request;
+    const uint32_t max_tokens = request->options.max_tokens;
+    const uint64_t start_ns = clock_ns();
+    if (!slot->is_alone) {
+        slot->is_alone = true; // of the tokens that are left one is drawn already
+        TRY(ahead_begin(slot->session, max_tokens > 0 ? max_tokens - request->generation.n_generated + 1 : 0, &err));
+    }
+    TRY(session_advance(slot->session, slot->next_id, &err));
+    count_decoded(s, 1, clock_ns() - start_ns);
     draw(s, slot);
     return;
 cleanup:
     finish(s, slot, status, &err);
 }
 
-// One token of an answer.
-static void answer_on(struct karat_scheduler *s, struct slot *slot)
+// Takes back what runs ahead, before others use its workspace.
+static void end_alone(struct karat_scheduler *s)
+{
+    for (uint32_t i = 0; i < s->counts.n_slots; ++i) {
+        struct slot *slot = &s->slots[i];
+        struct karat_error err;
+        if (!slot->is_alone)
+            continue;
+        slot->is_alone = false;
+        const enum karat_status status = ahead_end(slot->session, &err);
+        if (status != KARAT_OK && slot->request)
+            finish(s, slot, status, &err);
+    }
+}
+
+// One pass: a token of each of these answers.
+static enum karat_status pass(struct karat_scheduler *s, struct slot **slots, uint32_t n, struct karat_error *err)
+{
+    const struct karat_model *model = s->model;
+    struct gemma_part parts[GEMMA_PARTS_MAX];
+    for (uint32_t i = 0; i < n; ++i) {
+        struct karat_session *session = slots[i]->session;
+        parts[i] = (struct gemma_part){ session->state, slots[i]->next_id, session->n_ids };
+        session_note_written(session, session->n_ids + 1);
+    }
+    gemma_forward_parts(s->recorder, &model->shape, &model->weights, s->few, parts, n);
+    const enum karat_status status = gpu_recorder_submit(s->recorder, err);
+    const enum karat_status wait_status = gpu_recorder_wait(s->recorder, status == KARAT_OK ? err : NULL);
+    return status == KARAT_OK ? wait_status : status;
+}
+
+static void answer_together(struct karat_scheduler *s, struct slot **slots, uint32_t n)
 {
     struct karat_error err;
     const uint64_t start_ns = clock_ns();
-    const enum karat_status status = session_advance(slot->session, slot->next_id, &err);
-    mutex_lock(&s->mutex);
-    s->counts.decode_tokens += status == KARAT_OK;
-    s->counts.decode_ns += clock_ns() - start_ns;
-    mutex_unlock(&s->mutex);
+    const enum karat_status status = pass(s, slots, n, &err);
+    const uint64_t ns = clock_ns() - start_ns;
     if (status == KARAT_OK)
-        draw(s, slot);
-    else
-        finish(s, slot, status, &err);
+        count_decoded(s, n, ns);
+    for (uint32_t i = 0; i < n; ++i) {
+        struct karat_session *session = slots[i]->session;
+        struct karat_error own = err;
+        if (status != KARAT_OK) {
+            finish(s, slots[i], status, &own);
+            continue;
+        }
+        session_note_token(session, slots[i]->next_id, ns);
+        session->logits = gemma_workspace_scores(s->few) + (size_t)i * s->model->shape.n_vocab;
+        draw(s, slots[i]);
+    }
 }
 
-// The oldest of the prompts has one step, then every answer one token.
-static void run_round(struct karat_scheduler *s)
+// ------------------------------------------------------------------------------------------------ rounds
+
+static struct slot *oldest_prompt(struct karat_scheduler *s)
 {
     struct slot *oldest = NULL;
     for (uint32_t i = 0; i < s->counts.n_slots; ++i) {
@@ -319,11 +419,44 @@ static void run_round(struct karat_scheduler *s)
         if (slot->request && !slot->is_answering && (!oldest || slot->request->ticket < oldest->request->ticket))
             oldest = slot;
     }
-    if (oldest)
-        read_on(s, oldest);
-    for (uint32_t i = 0; i < s->counts.n_slots; ++i)
-        if (s->slots[i].request && s->slots[i].is_answering)
-            answer_on(s, &s->slots[i]);
+    return oldest;
+}
+
+// The answers that go on; those that were cancelled end here.
+static uint32_t list_answers(struct karat_scheduler *s, struct slot *out[SLOTS_MAX])
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->counts.n_slots; ++i) {
+        struct slot *slot = &s->slots[i];
+        struct karat_error err;
+        if (!slot->request || !slot->is_answering)
+            continue;
+        if (session_is_cancelled(slot->session))
+            finish(s, slot, status_fail(&err, KARAT_ERR_CANCELLED, "cancelled"), &err);
+        else
+            out[n++] = slot;
+    }
+    return n;
+}
+
+// A submission of a prompt and a token of every answer.
+static void run_round(struct karat_scheduler *s)
+{
+    struct slot *answers[SLOTS_MAX];
+    struct slot *prompt = s->reading ? s->reading : oldest_prompt(s);
+    uint32_t n = list_answers(s, answers);
+    if (prompt || n != 1)
+        end_alone(s);
+    else
+        answer_alone(s, answers[0]);
+    if (prompt) {
+        read_on(s, prompt);
+        n = list_answers(s, answers);
+    } else if (n == 1) {
+        return;
+    }
+    for (uint32_t i = 0; i < n; i += GEMMA_PARTS_MAX)
+        answer_together(s, answers + i, n - i < GEMMA_PARTS_MAX ? n - i : GEMMA_PARTS_MAX);
 }
 
 static void work(void *user)
@@ -356,18 +489,57 @@ static enum karat_status check_options(const struct karat_scheduler_options *opt
     return KARAT_OK;
 }
 
+// What the slots share and their sessions.
+static enum karat_status create_slots(struct karat_scheduler *s, const struct gemma_state_options *plan,
+                                      const struct gemma_state_options *few, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    struct karat_model *model = s->model;
+    s->slots = calloc(s->counts.n_slots, sizeof *s->slots);
+    if (!s->slots)
+        TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for %" PRIu32 " slots", s->counts.n_slots));
+    TRY(gpu_recorder_create(&s->recorder, model->device, err));
+    gpu_recorder_keep_apart(s->recorder);
+    if (plan->cache == OP_CACHE_F32)
+        gpu_recorder_limit_tier(s->recorder, GPU_TIER_BASE);
+    TRY(gemma_workspace_create(&s->workspace, &model->shape, plan, model->device, err));
+    TRY(gemma_workspace_create(&s->few, &model->shape, few, model->device, err));
+    for (uint32_t i = 0; i < s->counts.n_slots; ++i)
+        TRY(session_create(&s->slots[i].session, model, plan, s->workspace, false, err));
+cleanup:
+    return status;
+}
+
+static enum karat_status fail_memory(const struct karat_scheduler *s, const struct gemma_state_options *plan,
+                                     const struct gemma_state_options *few, struct karat_error *err)
+{
+    const struct gemma_shape *shape = &s->model->shape;
+    const struct gpu_plan *device = gpu_device_plan(s->model->device);
+    const struct gemma_state_bytes bytes = gemma_state_size(shape, plan, device);
+    const uint64_t total =
+        s->counts.n_slots * bytes.cache + bytes.scratch + gemma_state_size(shape, few, device).scratch;
+    struct karat_error cause = { 0 };
+    if (err)
+        cause = *err;
+    return status_fail(err, KARAT_ERR_DEVICE_MEMORY,
+                       "%" PRIu32 " slots of %" PRIu32 " tokens need %" PRIu64
+                       " MiB of device memory beside the weights; use fewer slots or a smaller context (%s)",
+                       s->counts.n_slots, plan->n_context, total >> 20, cause.text);
+}
+
 enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct karat_model *model,
                                        const struct karat_scheduler_options *options, struct karat_error *err)
 {
     static const struct karat_scheduler_options defaults;
     enum karat_status status = KARAT_OK;
     options = options ? options : &defaults;
-    *out = NULL;
-    if ((status = check_options(options, err)) != KARAT_OK)
-        return status;
     const struct karat_session_options session = { .n_context = options->n_context,
                                                    .n_batch = options->n_batch,
                                                    .cache = options->cache };
+    *out = NULL;
+    if ((status = check_options(options, err)) != KARAT_OK ||
+        (status = session_check_options(&session, model, err)) != KARAT_OK)
+        return status;
     struct karat_scheduler *s = calloc(1, sizeof *s);
     if (!s)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for a scheduler");
@@ -376,12 +548,16 @@ enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct kara
     s->wake = (struct condition)CONDITION_INIT;
     s->n_waiting_max = options->n_waiting > 0 ? options->n_waiting : WAITING_DEFAULT;
     s->counts.n_slots = options->n_slots > 0 ? options->n_slots : SLOTS_DEFAULT;
-    s->slots = calloc(s->counts.n_slots, sizeof *s->slots);
-    if (!s->slots)
-        TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for %" PRIu32 " slots", s->counts.n_slots));
-    for (uint32_t i = 0; i < s->counts.n_slots; ++i)
-        TRY(karat_session_open(&s->slots[i].session, model, &session, err));
-    s->counts.n_context = karat_session_capacity(s->slots[0].session);
+
+    const struct gemma_state_options plan = session_plan(&session, &model->shape, gpu_device_plan(model->device),
+                                                         session_free_bytes(model), s->counts.n_slots);
+    const uint32_t n_parts = s->counts.n_slots < GEMMA_PARTS_MAX ? s->counts.n_slots : GEMMA_PARTS_MAX;
+    const struct gemma_state_options few = { .n_batch = n_parts, .n_rows = n_parts, .n_parts = n_parts };
+    s->counts.n_context = plan.n_context;
+    if ((status = create_slots(s, &plan, &few, err)) == KARAT_ERR_DEVICE_MEMORY)
+        fail_memory(s, &plan, &few, err);
+    if (status != KARAT_OK)
+        goto cleanup;
     s->thread = thread_start(work, s);
     if (!s->thread)
         TRY(status_fail(err, KARAT_ERR_MEMORY, "the system has no thread to give"));
@@ -406,6 +582,9 @@ void karat_scheduler_close(struct karat_scheduler *s)
     thread_join(s->thread);
     for (uint32_t i = 0; s->slots && i < s->counts.n_slots; ++i)
         karat_session_close(s->slots[i].session);
+    gpu_recorder_destroy(s->recorder);
+    gemma_workspace_destroy(s->workspace);
+    gemma_workspace_destroy(s->few);
     free(s->slots);
     free(s);
 }
@@ -467,4 +646,12 @@ void karat_scheduler_counts(struct karat_scheduler *s, struct karat_scheduler_co
     mutex_lock(&s->mutex);
     *out = s->counts;
     mutex_unlock(&s->mutex);
+}
+
+// ------------------------------------------------------------------------------------------------ hooks
+
+void scheduler_force_ahead(struct karat_scheduler *s, uint32_t n_steps)
+{
+    for (uint32_t i = 0; i < s->counts.n_slots; ++i)
+        session_force_ahead(s->slots[i].session, n_steps, false);
 }

@@ -13,8 +13,8 @@
 
 // ------------------------------------------------------------------------------------------------ open and close
 
-static enum karat_status check_options(const struct karat_session_options *options, const struct karat_model *model,
-                                       struct karat_error *err)
+enum karat_status session_check_options(const struct karat_session_options *options, const struct karat_model *model,
+                                        struct karat_error *err)
 {
     const uint32_t n_context_max = model->shape.n_context;
     if (!model->has_weights)
@@ -51,7 +51,7 @@ static uint32_t default_batch(const struct gpu_plan *plan)
 }
 
 struct gemma_state_options session_plan(const struct karat_session_options *options, const struct gemma_shape *shape,
-                                        const struct gpu_plan *plan, uint64_t free_bytes)
+                                        const struct gpu_plan *plan, uint64_t free_bytes, uint32_t n_sessions)
 {
     struct gemma_state_options out = { 0 };
     out.cache = options->cache == KARAT_CACHE_F32 ? OP_CACHE_F32 : OP_CACHE_F16;
@@ -63,7 +63,7 @@ struct gemma_state_options session_plan(const struct karat_session_options *opti
         out.n_rows = smaller(out.n_batch, ROWS_BYTES_MAX / 4 / shape->n_vocab + 1);
         gemma_state_fit(&out, shape, plan);
         const struct gemma_state_bytes bytes = gemma_state_size(shape, &out, plan);
-        if (n <= least || bytes.cache + bytes.scratch <= free_bytes)
+        if (n <= least || n_sessions * bytes.cache + bytes.scratch <= free_bytes)
             return out;
     }
 }
@@ -74,42 +74,52 @@ uint64_t session_free_bytes(const struct karat_model *model)
     return used < budget ? budget - used : 0;
 }
 
-enum karat_status karat_session_open(struct karat_session **out, struct karat_model *model,
-                                     const struct karat_session_options *options, struct karat_error *err)
+enum karat_status session_create(struct karat_session **out, struct karat_model *model,
+                                 const struct gemma_state_options *plan, struct gemma_workspace *workspace, bool timing,
+                                 struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    const struct karat_session_options defaults = { 0 };
-    options = options ? options : &defaults;
-    *out = NULL;
-    if ((status = check_options(options, model, err)) != KARAT_OK)
-        return status;
-
     struct karat_session *session = calloc(1, sizeof *session);
+    *out = NULL;
     if (!session)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for a session");
-    const struct gemma_state_options plan =
-        session_plan(options, &model->shape, gpu_device_plan(model->device), session_free_bytes(model));
     session->model = model;
-    session->n_context = plan.n_context;
-    session->n_batch = plan.n_batch;
-    session->n_rows = plan.n_rows;
-    session->ids = calloc(plan.n_context, sizeof *session->ids);
+    session->n_context = plan->n_context;
+    session->n_batch = plan->n_batch;
+    session->n_rows = plan->n_rows;
+    session->ids = calloc(plan->n_context, sizeof *session->ids);
     if (!session->ids)
-        TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for %" PRIu32 " token ids", plan.n_context));
+        TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for %" PRIu32 " token ids", plan->n_context));
     TRY(gpu_recorder_create(&session->recorder, model->device, err));
-    if (options->timing)
+    if (timing)
         TRY(gpu_recorder_start_timing(session->recorder, err));
     gpu_recorder_set_cancel(session->recorder, &session->cancel);
-    if (plan.cache == OP_CACHE_F32)
+    if (plan->cache == OP_CACHE_F32)
         gpu_recorder_limit_tier(session->recorder, GPU_TIER_BASE);
     TRY(ahead_create(session, err));
-    TRY(gemma_state_create(&session->state, &model->shape, &plan, model->device, err));
+    TRY(gemma_state_create(&session->state, &model->shape, plan, workspace, model->device, err));
     TRY(sampler_create(&session->sampler, model->shape.n_vocab, err));
     *out = session;
     session = NULL;
 cleanup:
+    karat_session_close(session);
+    return status;
+}
+
+enum karat_status karat_session_open(struct karat_session **out, struct karat_model *model,
+                                     const struct karat_session_options *options, struct karat_error *err)
+{
+    const struct karat_session_options defaults = { 0 };
+    options = options ? options : &defaults;
+    *out = NULL;
+    enum karat_status status = session_check_options(options, model, err);
+    if (status != KARAT_OK)
+        return status;
+    const struct gpu_plan *device = gpu_device_plan(model->device);
+    const struct gemma_state_options plan = session_plan(options, &model->shape, device, session_free_bytes(model), 1);
+    status = session_create(out, model, &plan, NULL, options->timing, err);
     if (status == KARAT_ERR_DEVICE_MEMORY) {
-        const struct gemma_state_bytes bytes = gemma_state_size(&model->shape, &plan, gpu_device_plan(model->device));
+        const struct gemma_state_bytes bytes = gemma_state_size(&model->shape, &plan, device);
         struct karat_error cause = { 0 };
         if (err)
             cause = *err;
@@ -118,7 +128,6 @@ cleanup:
                     "smaller context (%s)",
                     plan.n_context, (bytes.cache + bytes.scratch) >> 20, cause.text);
     }
-    karat_session_close(session);
     return status;
 }
 
@@ -166,11 +175,30 @@ void session_note_token(struct karat_session *session, uint32_t id, uint64_t ns)
     session->ids[session->n_ids++] = id;
 }
 
-// Evaluates ids[0..n) as one step; scores are wanted of the last n_rows of them.
-static enum karat_status evaluate_step(struct karat_session *session, const uint32_t *ids, uint32_t n, uint32_t n_rows,
-                                       struct karat_error *err)
+bool session_is_cancelled(const struct karat_session *session)
 {
-    enum karat_status status = KARAT_OK;
+    return __atomic_load_n(&session->cancel, __ATOMIC_RELAXED) != 0;
+}
+
+void session_note_written(struct karat_session *session, uint32_t n)
+{
+    if (session->n_written < n)
+        session->n_written = n;
+}
+
+// A step that was cancelled is waited for, too, whether while it was recorded or later: parts of it may run, and the
+// next step writes where they read.
+static enum karat_status give_up_step(struct karat_session *session, enum karat_status status)
+{
+    session->step.n = 0;
+    gpu_recorder_wait(session->recorder, NULL);
+    return status;
+}
+
+// Begins to evaluate ids[0..n) as one step; scores are wanted of the last n_rows of them.
+static enum karat_status begin_step(struct karat_session *session, const uint32_t *ids, uint32_t n, uint32_t n_rows,
+                                    struct karat_error *err)
+{
     const struct karat_model *model = session->model;
     const struct gemma_step step = {
         .ids = ids,
@@ -179,32 +207,52 @@ static enum karat_status evaluate_step(struct karat_session *session, const uint
         .first_row = n - n_rows,
         .n_rows = n_rows,
     };
-    const uint64_t start_ns = clock_ns();
-
-    session->has_logits = false;
-    if (__atomic_load_n(&session->cancel, __ATOMIC_RELAXED))
-        TRY(status_fail(err, KARAT_ERR_CANCELLED, "cancelled"));
-    // From here on the rings hold this step's positions, whether it ends well or not.
-    if (session->n_written < session->n_ids + n)
-        session->n_written = session->n_ids + n;
+    session->logits = NULL;
+    if (session_is_cancelled(session))
+        return status_fail(err, KARAT_ERR_CANCELLED, "cancelled");
+    session->step.n = n;
+    session->step.n_rows = n_rows;
+    session->step.start_ns = clock_ns();
+    session_note_written(session, session->n_ids + n);
     gemma_forward(session->recorder, &model->shape, &model->weights, session->state, &step);
-    // A step that was cancelled while it was recorded is waited for, too: parts of it may run, and the next step writes
-    // where they read.
-    status = gpu_recorder_submit(session->recorder, err);
-    const enum karat_status wait_status = gpu_recorder_wait(session->recorder, status == KARAT_OK ? err : NULL);
-    TRY(status == KARAT_OK ? wait_status : status);
+    memmove(session->ids + session->n_ids, ids, n * sizeof *ids);
+    const enum karat_status status = gpu_recorder_submit(session->recorder, err);
+    return status == KARAT_OK ? status : give_up_step(session, status);
+}
 
-    session->has_logits = n_rows > 0;
-    const uint64_t ns = clock_ns() - start_ns;
+static void end_step(struct karat_session *session)
+{
+    const uint32_t n = session->step.n;
+    const uint64_t ns = clock_ns() - session->step.start_ns;
+    session->logits = session->step.n_rows > 0 ? gemma_state_scores(session->state) : NULL;
+    session->step.n = 0;
     if (n == 1) {
-        session_note_token(session, ids[0], ns);
+        session_note_token(session, session->ids[session->n_ids], ns);
     } else {
-        memmove(session->ids + session->n_ids, ids, n * sizeof *ids);
         session->n_ids += n;
         session->timings.prefill_tokens += n;
         session->timings.prefill_ns += ns;
     }
-cleanup:
+}
+
+enum karat_status session_step_wait(struct karat_session *session, bool *done, struct karat_error *err)
+{
+    const uint64_t ticket = gpu_recorder_next_ticket(session->recorder);
+    const enum karat_status status = gpu_recorder_wait_until(session->recorder, ticket, err);
+    if (status != KARAT_OK)
+        return give_up_step(session, status);
+    *done = gpu_recorder_next_ticket(session->recorder) == 0;
+    if (*done)
+        end_step(session);
+    return KARAT_OK;
+}
+
+static enum karat_status evaluate_step(struct karat_session *session, const uint32_t *ids, uint32_t n, uint32_t n_rows,
+                                       struct karat_error *err)
+{
+    enum karat_status status = begin_step(session, ids, n, n_rows, err);
+    for (bool done = false; status == KARAT_OK && !done;)
+        status = session_step_wait(session, &done, err);
     return status;
 }
 
@@ -223,7 +271,7 @@ uint32_t session_reusable(const struct karat_session *session, const uint32_t *i
     uint32_t n = 0;
     while (n < session->n_ids && n < n_ids && session->ids[n] == ids[n])
         ++n;
-    if (n > 0 && n == n_ids && !(n == session->n_ids && session->has_logits))
+    if (n > 0 && n == n_ids && !(n == session->n_ids && session->logits))
         --n; // the scores belong to a step that evaluates the last token
     return n == session->n_ids || can_rewind(session, n) ? n : 0;
 }
@@ -234,7 +282,7 @@ static void rewind_to(struct karat_session *session, uint32_t n)
     if (n == 0)
         session->n_written = 0;
     if (n < session->n_ids)
-        session->has_logits = false;
+        session->logits = NULL;
     session->n_ids = smaller(session->n_ids, n);
 }
 
@@ -265,12 +313,12 @@ enum karat_status session_sync_begin(struct karat_session *session, const uint32
     return KARAT_OK;
 }
 
-enum karat_status session_sync_step(struct karat_session *session, const uint32_t *ids, size_t n_ids,
-                                    struct karat_error *err)
+enum karat_status session_step_begin(struct karat_session *session, const uint32_t *ids, size_t n_ids,
+                                     struct karat_error *err)
 {
     const uint32_t n = smaller((uint32_t)n_ids - session->n_ids, session->n_batch);
     const bool is_last = session->n_ids + n == n_ids;
-    return n > 0 ? evaluate_step(session, ids + session->n_ids, n, is_last ? 1 : 0, err) : KARAT_OK;
+    return begin_step(session, ids + session->n_ids, n, is_last ? 1 : 0, err);
 }
 
 enum karat_status session_sync(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
@@ -279,8 +327,11 @@ enum karat_status session_sync(struct karat_session *session, const uint32_t *id
     enum karat_status status = KARAT_OK;
     TRY(session_check_ids(session, ids, n_ids, err));
     TRY(session_sync_begin(session, ids, n_ids, n_kept, err));
-    while (session->n_ids < n_ids)
-        TRY(session_sync_step(session, ids, n_ids, err));
+    while (session->n_ids < n_ids) {
+        TRY(session_step_begin(session, ids, n_ids, err));
+        for (bool done = false; !done;)
+            TRY(session_step_wait(session, &done, err));
+    }
 cleanup:
     return status;
 }
@@ -311,7 +362,7 @@ enum karat_status karat_session_sync(struct karat_session *session, const uint32
 
 const float *karat_session_logits(const struct karat_session *session)
 {
-    return session->has_logits ? gemma_state_scores(session->state) : NULL;
+    return session->logits;
 }
 
 enum karat_status karat_session_evaluate(struct karat_session *session, const uint32_t *ids, size_t n_ids,
@@ -333,7 +384,7 @@ enum karat_status karat_session_evaluate(struct karat_session *session, const ui
                 TRY(status_fail(err, KARAT_ERR_CANCELLED, "cancelled after %" PRIu32 " tokens", first + i + 1));
     }
 cleanup:
-    session->has_logits = false; // several rows; the last one is not where karat_session_logits() looks
+    session->logits = NULL; // several rows; the first is not of the last token
     return status;
 }
 

@@ -83,6 +83,7 @@ struct gpu_plan {
     bool int_dot;           // use the packed integer dot product
     bool int64;             // use 64-bit integers
     bool cpu;               // a software device: few fat workgroups, one lane per row
+    bool apart;             // of a recorder: rows of a step are to get the bits that each would get alone
     uint32_t subgroup_size; // the size kernels are compiled for, where the device lets us choose
     uint32_t queue_family;
     uint32_t heap;                 // where GPU_MEMORY_DEVICE lives, and what the budget counts
@@ -273,6 +274,10 @@ enum karat_status gpu_recorder_start_timing(struct gpu_recorder *recorder, struc
 const struct gpu_plan *gpu_recorder_plan(const struct gpu_recorder *recorder);
 void gpu_recorder_limit_tier(struct gpu_recorder *recorder, enum gpu_tier highest);
 
+// From now on ops choose kernels that keep the rows of a step apart: each gets the bits it would get as the only one.
+// For a few rows that have nothing to do with each other.
+void gpu_recorder_keep_apart(struct gpu_recorder *recorder);
+
 struct gpu_dispatch {
     const struct gpu_kernel_desc *desc;
     const uint32_t *spec; // n_spec of the desc
@@ -307,6 +312,9 @@ enum karat_status gpu_recorder_wait(struct gpu_recorder *recorder, struct karat_
 // A name for everything submitted so far, and the wait for it: what was submitted later goes on meanwhile.
 uint64_t gpu_recorder_ticket(const struct gpu_recorder *recorder);
 enum karat_status gpu_recorder_wait_until(struct gpu_recorder *recorder, uint64_t ticket, struct karat_error *err);
+
+// The ticket of the oldest submission that is not known to be done, to wait for the next piece of long work; 0: none.
+uint64_t gpu_recorder_next_ticket(const struct gpu_recorder *recorder);
 
 // Drops what was not yet handed over, submitted or not, and waits for the rest.
 enum karat_status gpu_recorder_discard(struct gpu_recorder *recorder, struct karat_error *err);

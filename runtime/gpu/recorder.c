@@ -115,6 +115,12 @@ uint64_t gpu_recorder_ticket(const struct gpu_recorder *r)
     return r->last_ticket;
 }
 
+uint64_t gpu_recorder_next_ticket(const struct gpu_recorder *r)
+{
+    const struct piece *next = r->in_flight.first ? r->in_flight.first : r->closed.first;
+    return next ? next->value : 0;
+}
+
 static bool is_pending(const struct queue *queue, uint64_t ticket)
 {
     return queue->first && queue->first->value <= ticket;
@@ -478,6 +484,11 @@ void gpu_recorder_limit_tier(struct gpu_recorder *r, enum gpu_tier highest)
 {
     const enum gpu_tier tier = gpu_device_plan(r->device)->tier;
     r->plan.tier = tier < highest ? tier : highest;
+}
+
+void gpu_recorder_keep_apart(struct gpu_recorder *r)
+{
+    r->plan.apart = true;
 }
 
 void gpu_recorder_set_cancel(struct gpu_recorder *r, const volatile int *cancel)

@@ -6,9 +6,14 @@ static uint64_t aligned(uint64_t size_bytes)
     return (size_bytes + 255) / 256 * 256;
 }
 
-static uint64_t input_bytes(uint32_t n_batch)
+static uint64_t parts_at(uint32_t n_batch)
 {
-    return FEEDBACK_IDS + (uint64_t)n_batch * sizeof(uint32_t);
+    return aligned(FEEDBACK_IDS + (uint64_t)n_batch * sizeof(uint32_t));
+}
+
+static uint64_t input_bytes(uint32_t n_batch, uint32_t n_parts)
+{
+    return parts_at(n_batch) + (uint64_t)n_parts * FEEDBACK_IDS;
 }
 
 #define BEST_BYTES (OP_TOP_K_MAX * sizeof(uint32_t))
@@ -18,13 +23,13 @@ static uint64_t best_bytes(const struct gemma_shape *shape)
     return 2 * aligned(BEST_BYTES) + op_top_k_scratch_bytes(1, shape->n_vocab, OP_TOP_K_MAX);
 }
 
-uint64_t feedback_bytes(const struct gemma_shape *shape, uint32_t n_batch)
+uint64_t feedback_bytes(const struct gemma_shape *shape, uint32_t n_batch, uint32_t n_parts)
 {
-    return input_bytes(n_batch) + shape->n_vocab * sizeof(uint32_t) + best_bytes(shape);
+    return input_bytes(n_batch, n_parts) + shape->n_vocab * sizeof(uint32_t) + best_bytes(shape);
 }
 
 enum karat_status feedback_create(struct feedback *out, const struct gemma_shape *shape, uint32_t n_batch,
-                                  struct gpu_device *device, struct karat_error *err)
+                                  uint32_t n_parts, struct gpu_device *device, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     const uint64_t counts_bytes = shape->n_vocab * sizeof(uint32_t);
@@ -33,7 +38,7 @@ enum karat_status feedback_create(struct feedback *out, const struct gemma_shape
         struct gpu_buffer **buffer;
         struct gpu_buffer_options options;
     } wishes[] = {
-        { &out->input, { input_bytes(n_batch), GPU_MEMORY_DEVICE, "tokens of a step" } },
+        { &out->input, { input_bytes(n_batch, n_parts), GPU_MEMORY_DEVICE, "tokens of a step" } },
         { &out->counts, { counts_bytes, GPU_MEMORY_DEVICE, "counts of tokens" } },
         { &best, { best_bytes(shape), GPU_MEMORY_DEVICE, "best tokens" } },
         { &out->draws, { OP_SAMPLE_SLOTS * sizeof(struct op_sample_draw), GPU_MEMORY_UPLOAD, "numbers of draws" } },
@@ -44,12 +49,14 @@ enum karat_status feedback_create(struct feedback *out, const struct gemma_shape
     if (!gpu_buffer_map(out->input))
         TRY(gpu_buffer_create(
             &out->input_staging, device,
-            &(struct gpu_buffer_options){ input_bytes(n_batch), GPU_MEMORY_UPLOAD, "tokens from the host" }, err));
+            &(struct gpu_buffer_options){ input_bytes(n_batch, n_parts), GPU_MEMORY_UPLOAD, "tokens from the host" },
+            err));
     if (!gpu_buffer_map(out->counts))
         TRY(gpu_buffer_create(&out->counts_staging, device,
                               &(struct gpu_buffer_options){ counts_bytes, GPU_MEMORY_UPLOAD, "counts from the host" },
                               err));
 cleanup:
+    out->parts_at = parts_at(n_batch);
     out->ids = (struct gpu_view){ best, 0, BEST_BYTES };
     out->values = (struct gpu_view){ best, aligned(BEST_BYTES), BEST_BYTES };
     out->top_k = (struct gpu_view){ best, 2 * aligned(BEST_BYTES), best_bytes(shape) - 2 * aligned(BEST_BYTES) };
@@ -88,9 +95,21 @@ void feedback_start(struct gpu_recorder *rec, const struct feedback *feedback, c
     carry(rec, feedback->input, feedback->input_staging, FEEDBACK_IDS + n_ids * sizeof *ids);
 }
 
+void feedback_start_parts(struct gpu_recorder *rec, const struct feedback *feedback, const struct gemma_part *parts,
+                          uint32_t n_parts)
+{
+    uint8_t *input = reach(feedback->input, feedback->input_staging);
+    for (uint32_t i = 0; i < n_parts; ++i) {
+        memcpy(input + FEEDBACK_IDS + i * sizeof parts[i].id, &parts[i].id, sizeof parts[i].id);
+        memcpy(input + feedback->parts_at + (uint64_t)i * FEEDBACK_IDS, (const uint32_t[4]){ parts[i].position },
+               OP_STEP_BYTES);
+    }
+    carry(rec, feedback->input, feedback->input_staging, feedback->parts_at + (uint64_t)n_parts * FEEDBACK_IDS);
+}
+
 void gemma_state_count(struct gpu_recorder *rec, struct gemma_state *state, const uint32_t *counts)
 {
-    const struct feedback *feedback = &state->feedback;
+    const struct feedback *feedback = &state->workspace->feedback;
     const uint64_t size_bytes = gpu_buffer_size(feedback->counts);
     memcpy(reach(feedback->counts, feedback->counts_staging), counts, size_bytes);
     carry(rec, feedback->counts, feedback->counts_staging, size_bytes);
@@ -98,12 +117,12 @@ void gemma_state_count(struct gpu_recorder *rec, struct gemma_state *state, cons
 
 void gemma_state_foresee(struct gemma_state *state, uint32_t position, double at, uint32_t leaving)
 {
-    struct op_sample_draw *draws = gpu_buffer_map(state->feedback.draws);
+    struct op_sample_draw *draws = gpu_buffer_map(state->workspace->feedback.draws);
     draws[position % OP_SAMPLE_SLOTS] = (struct op_sample_draw){ (float)at, leaving };
 }
 
 const struct op_sample_result *gemma_state_drawn(const struct gemma_state *state, uint32_t position)
 {
-    const struct op_sample_result *results = gpu_buffer_map(state->feedback.results);
+    const struct op_sample_result *results = gpu_buffer_map(state->workspace->feedback.results);
     return &results[position % OP_SAMPLE_SLOTS];
 }

@@ -7,17 +7,27 @@
 
 #include "model/state.h"
 
-// What every part of the step looks at.
+// The tokens of one timeline: all of a step's, or one of several.
+struct part {
+    const struct op_cache *caches;       // [n_layers]
+    struct gpu_view position;            // u32: of the part's first token
+    struct gpu_view attention, counters; // its own, so that parts run side by side
+    uint32_t last_position;              // at least the last token's
+};
+
+// What every operation of the step looks at.
 struct pass {
     struct gpu_recorder *rec;
     const struct gemma_shape *shape;
     const struct gemma_weights *weights;
-    struct gemma_state *state;
-    const struct gemma_step *step;
+    struct gemma_workspace *workspace;
     const struct gpu_view *scratch; // [SCRATCH_COUNT]
-    struct gpu_view position;       // u32: of the step's first token
-    uint32_t n;                     // tokens
-    uint32_t last_position;         // at least the last token's
+    struct gpu_view counters;
+    uint32_t n; // tokens
+    uint32_t n_parts;
+    struct part parts[GEMMA_PARTS_MAX];
+    uint32_t first_row, n_rows;
+    const struct gemma_drawing *drawing; // may be NULL
 };
 
 static struct gpu_view rows(const struct pass *p, enum scratch which, uint64_t n_values)
@@ -33,6 +43,24 @@ static struct gpu_view embd_rows(const struct pass *p, enum scratch which)
     return rows(p, which, (uint64_t)p->n * p->shape->n_embd);
 }
 
+// Rows of the part with this index, of n_values each where there are several parts.
+static struct gpu_view part_rows(const struct pass *p, struct gpu_view all, uint32_t index)
+{
+    const uint64_t size_bytes = all.size_bytes / p->n_parts;
+    return (struct gpu_view){ all.buffer, all.offset + index * size_bytes, size_bytes };
+}
+
+// One projection: NORM -> heads of every part.
+static void project(const struct pass *p, enum scratch raw, const struct op_weight *w, const struct op_heads *heads)
+{
+    const struct gpu_view made = rows(p, raw, (uint64_t)p->n * heads->n_heads * heads->head_size);
+    const struct gpu_view norm = embd_rows(p, SCRATCH_NORM);
+    if (p->n_parts == 1)
+        op_linear_heads(p->rec, made, norm, w, heads, p->counters, p->n);
+    else
+        op_linear_heads_apart(p->rec, made, norm, w, heads, p->counters, p->n);
+}
+
 // NORM -> MID and the norms that the branches after it begin with. Writes this step's keys and values into the layer's
 // cache on the way.
 static void attention_forward(const struct pass *p, uint32_t index)
@@ -41,38 +69,44 @@ static void attention_forward(const struct pass *p, uint32_t index)
     const struct gemma_layer *l = &p->weights->layers[index];
     const struct op_rope *rope = s->sliding ? &p->weights->rope_sliding : &p->weights->rope;
     const uint64_t q_values = (uint64_t)p->n * s->n_heads * s->head_size;
-    const uint64_t kv_values = (uint64_t)p->n * s->n_kv_heads * s->head_size;
-    const struct gpu_view norm = embd_rows(p, SCRATCH_NORM), counters = p->state->counters;
+    const struct gpu_view norm = embd_rows(p, SCRATCH_NORM);
     const struct gpu_view q = rows(p, SCRATCH_Q, q_values), attended = rows(p, SCRATCH_ATTENDED, q_values);
+    struct op_heads queries[GEMMA_PARTS_MAX], keys[GEMMA_PARTS_MAX], values[GEMMA_PARTS_MAX];
 
-    struct op_heads heads = {
-        .to = OP_HEADS_QUERIES,
-        .rows = q,
-        .cache = &p->state->caches[index],
-        .w = &l->q_norm,
-        .rope = rope,
-        .step = p->position,
-        .n_heads = s->n_heads,
-        .head_size = s->head_size,
-        .eps = p->shape->eps,
-    };
-    op_linear_heads(p->rec, rows(p, SCRATCH_Q_RAW, q_values), norm, &l->q, &heads, counters, p->n);
-    heads.n_heads = s->n_kv_heads;
-    heads.w = &l->k_norm;
-    // Without a projection of their own, values are the keys before norm and rotation.
-    heads.to = s->has_v ? OP_HEADS_KEYS : OP_HEADS_KEYS_AND_VALUES;
-    op_linear_heads(p->rec, rows(p, SCRATCH_K_RAW, kv_values), norm, &l->k, &heads, counters, p->n);
-    heads.to = OP_HEADS_VALUES;
+    for (uint32_t i = 0; i < p->n_parts; ++i) {
+        queries[i] = (struct op_heads){
+            .to = OP_HEADS_QUERIES,
+            .rows = part_rows(p, q, i),
+            .cache = &p->parts[i].caches[index],
+            .w = &l->q_norm,
+            .rope = rope,
+            .step = p->parts[i].position,
+            .n_heads = s->n_heads,
+            .head_size = s->head_size,
+            .eps = p->shape->eps,
+        };
+        keys[i] = queries[i];
+        keys[i].n_heads = s->n_kv_heads;
+        keys[i].w = &l->k_norm;
+        // Without a projection of their own, values are the keys before norm and rotation.
+        keys[i].to = s->has_v ? OP_HEADS_KEYS : OP_HEADS_KEYS_AND_VALUES;
+        values[i] = keys[i];
+        values[i].to = OP_HEADS_VALUES;
+    }
+    project(p, SCRATCH_Q_RAW, &l->q, queries);
+    project(p, SCRATCH_K_RAW, &l->k, keys);
     if (s->has_v)
-        op_linear_heads(p->rec, rows(p, SCRATCH_V_RAW, kv_values), norm, &l->v, &heads, counters, p->n);
+        project(p, SCRATCH_V_RAW, &l->v, values);
 
-    op_attention(p->rec, attended, q, heads.cache, p->position, p->scratch[SCRATCH_ATTENTION], counters,
-                 &(struct op_attention_shape){
-                     .n_tokens = p->n,
-                     .n_heads = s->n_heads,
-                     .window = s->sliding ? p->shape->window : 0,
-                     .last_position = p->last_position,
-                 });
+    for (uint32_t i = 0; i < p->n_parts; ++i)
+        op_attention(p->rec, part_rows(p, attended, i), part_rows(p, q, i), queries[i].cache, p->parts[i].position,
+                     p->parts[i].attention, p->parts[i].counters,
+                     &(struct op_attention_shape){
+                         .n_tokens = p->n / p->n_parts,
+                         .n_heads = s->n_heads,
+                         .window = s->sliding ? p->shape->window : 0,
+                         .last_position = p->parts[i].last_position,
+                     });
 
     struct op_add_norm add = {
         .y = embd_rows(p, SCRATCH_MID),
@@ -86,7 +120,7 @@ static void attention_forward(const struct pass *p, uint32_t index)
         add.norms[1].y = embd_rows(p, SCRATCH_NORM_ROUTER), add.norms[1].w = &l->router_scale;
         add.norms[2].y = embd_rows(p, SCRATCH_NORM_EXPERTS), add.norms[2].w = &l->expert_norm;
     }
-    op_linear_add_norm(p->rec, embd_rows(p, SCRATCH_OUT), attended, &l->o, &add, counters, p->n);
+    op_linear_add_norm(p->rec, embd_rows(p, SCRATCH_OUT), attended, &l->o, &add, p->counters, p->n);
 }
 
 // NORM -> ACTIVE: the branch that every token takes, up to its last product.
@@ -136,7 +170,7 @@ static void experts_forward(const struct pass *p, uint32_t index)
 
     const struct gpu_view active = dense_forward(p, index);
     op_linear_route(p->rec, rows(p, SCRATCH_ROUTER, (uint64_t)p->n * p->shape->n_experts),
-                    embd_rows(p, SCRATCH_NORM_ROUTER), &l->router, &route, expert_scale, p->state->counters, p->n);
+                    embd_rows(p, SCRATCH_NORM_ROUTER), &l->router, &route, expert_scale, p->counters, p->n);
 
     op_linear(p->rec, dense, active, &l->down, &(struct op_linear_shape){ .n_tokens = p->n });
     op_experts_gated(p->rec, active_experts, rows(p, SCRATCH_EXPERT_GATE_UP, 2 * n_values),
@@ -156,7 +190,7 @@ static void experts_forward(const struct pass *p, uint32_t index)
                         .n_tokens = p->n,
                         .eps = p->shape->eps,
                     },
-                    p->scratch[SCRATCH_EXPERT_OUT], p->state->counters);
+                    p->scratch[SCRATCH_EXPERT_OUT], p->counters);
 }
 
 // H and NORM -> H and NORM.
@@ -178,14 +212,14 @@ static void layer_forward(const struct pass *p, uint32_t index)
                            .norms = { { embd_rows(p, SCRATCH_NORM), next_norm(p, index) } },
                            .eps = p->shape->eps,
                        },
-                       p->state->counters, p->n);
+                       p->counters, p->n);
 }
 
 // The scores of one token -> the next step's token and position.
 static void draw_forward(const struct pass *p, struct gpu_view scores)
 {
-    const struct gemma_drawing *drawing = p->step->drawing;
-    const struct feedback *f = &p->state->feedback;
+    const struct gemma_drawing *drawing = p->drawing;
+    const struct feedback *f = &p->workspace->feedback;
     const uint32_t n = drawing->n_candidates;
     const struct gpu_view ids = { f->ids.buffer, f->ids.offset, n * sizeof(uint32_t) };
     const struct gpu_view values = { f->values.buffer, f->values.offset, n * sizeof(float) };
@@ -203,7 +237,7 @@ static void draw_forward(const struct pass *p, struct gpu_view scores)
                   .values = values,
                   .scores = scores,
                   .draws = { f->draws, 0, gpu_buffer_size(f->draws) },
-                  .step = p->position,
+                  .step = p->parts[0].position,
                   .next = { f->input, FEEDBACK_IDS, sizeof(uint32_t) },
                   .counts = { drawing->has_penalties ? f->counts : NULL, 0, scores.size_bytes },
                   .results = { f->results, 0, gpu_buffer_size(f->results) },
@@ -215,22 +249,22 @@ static void draw_forward(const struct pass *p, struct gpu_view scores)
 // The wanted rows of NORM -> scores in host memory, or the next token.
 static void head_forward(const struct pass *p)
 {
-    const uint32_t n_rows = p->step->n_rows, n_embd = p->shape->n_embd;
+    const uint32_t n_rows = p->n_rows, n_embd = p->shape->n_embd;
     const uint64_t n_scores = (uint64_t)n_rows * p->shape->n_vocab;
     const struct gpu_view last = rows(p, SCRATCH_HEAD_IN, (uint64_t)n_rows * n_embd);
     const struct gpu_view raw = rows(p, SCRATCH_HEAD_RAW, n_scores), capped = rows(p, SCRATCH_SCORES, n_scores);
     struct gpu_view from = rows(p, SCRATCH_NORM, (uint64_t)n_rows * n_embd);
-    from.offset += (uint64_t)p->step->first_row * n_embd * sizeof(float);
+    from.offset += (uint64_t)p->first_row * n_embd * sizeof(float);
 
     gpu_record_copy(p->rec, last, from); // a row's offset need not satisfy the alignment of bindings
     op_linear(p->rec, raw, last, &p->weights->head, &(struct op_linear_shape){ .n_tokens = n_rows });
     if (p->shape->softcap > 0)
         op_softcap(p->rec, capped, raw, (uint32_t)n_scores, p->shape->softcap);
     const struct gpu_view scores = p->shape->softcap > 0 ? capped : raw;
-    if (p->step->drawing)
+    if (p->drawing)
         draw_forward(p, scores);
     else
-        gpu_record_copy(p->rec, (struct gpu_view){ p->state->scores, 0, n_scores * sizeof(float) }, scores);
+        gpu_record_copy(p->rec, (struct gpu_view){ p->workspace->scores, 0, n_scores * sizeof(float) }, scores);
 }
 
 uint32_t gemma_position_bound(uint32_t position)
@@ -241,31 +275,83 @@ uint32_t gemma_position_bound(uint32_t position)
     return end > position ? end - 1 : position / 256 * 256 + 255;
 }
 
+static void forward(const struct pass *p)
+{
+    const struct gemma_shape *shape = p->shape;
+    const struct gpu_view ids = { p->workspace->feedback.input, FEEDBACK_IDS, (uint64_t)p->n * sizeof(uint32_t) };
+    gpu_record_fill(p->rec, p->workspace->counters, 0); // a step that was cut short may have left them in disorder
+    op_embed(p->rec, embd_rows(p, SCRATCH_H), ids, &p->weights->embedding, p->n, sqrtf((float)shape->n_embd));
+    op_rms_norm(p->rec, embd_rows(p, SCRATCH_NORM), embd_rows(p, SCRATCH_H), &p->weights->layers[0].attn_norm, p->n,
+                shape->n_embd, shape->eps);
+    for (uint32_t i = 0; i < shape->n_layers; ++i)
+        layer_forward(p, i);
+    if (p->n_rows > 0)
+        head_forward(p);
+}
+
+static struct gpu_view own_counters(const struct gemma_workspace *workspace, uint32_t part)
+{
+    const struct gpu_view all = workspace->counters;
+    return (struct gpu_view){ all.buffer, all.offset + (uint64_t)part * OP_COUNTERS_BYTES, OP_COUNTERS_BYTES };
+}
+
 void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, const struct gemma_weights *weights,
                    struct gemma_state *state, const struct gemma_step *step)
 {
-    const struct pass pass = {
+    struct gemma_workspace *workspace = state->workspace;
+    const uint32_t n = step->n_tokens;
+    struct pass pass = {
         .rec = rec,
         .shape = shape,
         .weights = weights,
-        .state = state,
-        .step = step,
-        .scratch = step->n_tokens <= state->n_spread ? state->spread : state->packed,
-        .position = { state->feedback.input, 0, OP_STEP_BYTES },
-        .n = step->n_tokens,
-        .last_position = step->n_tokens == 1 ? gemma_position_bound(step->first_position)
-                                             : step->first_position + step->n_tokens - 1,
+        .workspace = workspace,
+        .scratch = n <= workspace->n_spread ? workspace->spread : workspace->packed,
+        .counters = own_counters(workspace, 0),
+        .n = n,
+        .n_parts = 1,
+        .first_row = step->first_row,
+        .n_rows = step->n_rows,
+        .drawing = step->drawing,
+    };
+    pass.parts[0] = (struct part){
+        .caches = state->caches,
+        .position = { workspace->feedback.input, 0, OP_STEP_BYTES },
+        .attention = pass.scratch[SCRATCH_ATTENTION],
+        .counters = pass.counters,
+        .last_position = n == 1 ? gemma_position_bound(step->first_position) : step->first_position + n - 1,
     };
     if (step->ids)
-        feedback_start(rec, &state->feedback, step->ids, step->n_tokens, step->first_position);
+        feedback_start(rec, &workspace->feedback, step->ids, n, step->first_position);
+    forward(&pass);
+}
 
-    const struct gpu_view ids = { state->feedback.input, FEEDBACK_IDS, (uint64_t)pass.n * sizeof *step->ids };
-    gpu_record_fill(rec, state->counters, 0); // a step that was cut short may have left them in disorder
-    op_embed(rec, embd_rows(&pass, SCRATCH_H), ids, &weights->embedding, pass.n, sqrtf((float)shape->n_embd));
-    op_rms_norm(rec, embd_rows(&pass, SCRATCH_NORM), embd_rows(&pass, SCRATCH_H), &weights->layers[0].attn_norm, pass.n,
-                shape->n_embd, shape->eps);
-    for (uint32_t i = 0; i < shape->n_layers; ++i)
-        layer_forward(&pass, i);
-    if (step->n_rows > 0)
-        head_forward(&pass);
+void gemma_forward_parts(struct gpu_recorder *rec, const struct gemma_shape *shape, const struct gemma_weights *weights,
+                         struct gemma_workspace *workspace, const struct gemma_part *parts, uint32_t n_parts)
+{
+    struct pass pass = {
+        .rec = rec,
+        .shape = shape,
+        .weights = weights,
+        .workspace = workspace,
+        .scratch = workspace->spread,
+        .counters = own_counters(workspace, 0),
+        .n = n_parts,
+        .n_parts = n_parts,
+        .n_rows = n_parts,
+    };
+    assert(n_parts <= workspace->options.n_parts && n_parts <= workspace->n_spread);
+    const uint64_t attention_bytes = attention_part_bytes(shape, gpu_recorder_plan(rec));
+    for (uint32_t i = 0; i < n_parts; ++i) {
+        const struct gpu_view all = pass.scratch[SCRATCH_ATTENTION];
+        pass.parts[i] = (struct part){
+            .caches = parts[i].state->caches,
+            .position = { workspace->feedback.input, workspace->feedback.parts_at + (uint64_t)i * FEEDBACK_IDS,
+                          OP_STEP_BYTES },
+            .attention = { all.buffer, all.offset + i * attention_bytes, attention_bytes },
+            .counters = own_counters(workspace, i),
+            .last_position = gemma_position_bound(parts[i].position),
+        };
+    }
+    feedback_start_parts(rec, &workspace->feedback, parts, n_parts);
+    forward(&pass);
 }

@@ -88,6 +88,7 @@ struct gemma_state_options {
     uint32_t n_context; // positions
     uint32_t n_batch;   // most tokens of one step
     uint32_t n_rows;    // most rows of scores of one step
+    uint32_t n_parts;   // most timelines of one step; 0: one
     enum op_cache_type cache;
 };
 
@@ -102,12 +103,22 @@ struct gemma_state_bytes gemma_state_size(const struct gemma_shape *shape, const
 // binding of the device. Pure.
 void gemma_state_fit(struct gemma_state_options *options, const struct gemma_shape *shape, const struct gpu_plan *plan);
 
-// One timeline: caches of every layer and the scratch of one step.
+// The scratch of one step, what it begins with and what it ends in. Timelines may share one if no step of theirs is
+// under way beside another's.
+struct gemma_workspace;
+
+enum karat_status gemma_workspace_create(struct gemma_workspace **out, const struct gemma_shape *shape,
+                                         const struct gemma_state_options *options, struct gpu_device *device,
+                                         struct karat_error *err);
+void gemma_workspace_destroy(struct gemma_workspace *workspace);
+
+// One timeline: caches of every layer.
 struct gemma_state;
 
+// `workspace` was made with the same options and outlives the state; NULL: the state makes its own.
 enum karat_status gemma_state_create(struct gemma_state **out, const struct gemma_shape *shape,
-                                     const struct gemma_state_options *options, struct gpu_device *device,
-                                     struct karat_error *err);
+                                     const struct gemma_state_options *options, struct gemma_workspace *workspace,
+                                     struct gpu_device *device, struct karat_error *err);
 void gemma_state_destroy(struct gemma_state *state);
 
 // Slots of the sliding layers' ring; position p overwrites position p - slots.
@@ -139,6 +150,18 @@ struct gemma_step {
 void gemma_forward(struct gpu_recorder *rec, const struct gemma_shape *shape, const struct gemma_weights *weights,
                    struct gemma_state *state, const struct gemma_step *step);
 
+// Several timelines' next tokens in one pass.
+#define GEMMA_PARTS_MAX 8
+struct gemma_part {
+    struct gemma_state *state;
+    uint32_t id, position; // everything before it is in the caches
+};
+
+// Records one step of n_parts parts, 1 .. n_parts of the workspace's options, on a recorder that keeps columns apart:
+// row i of gemma_workspace_scores() will have the bits that gemma_forward() of part i alone would give.
+void gemma_forward_parts(struct gpu_recorder *rec, const struct gemma_shape *shape, const struct gemma_weights *weights,
+                         struct gemma_workspace *workspace, const struct gemma_part *parts, uint32_t n_parts);
+
 // Steps of one token that the device drew, at positions with the same bound, are recorded alike but for this number: it
 // is at least the position and changes rarely.
 uint32_t gemma_position_bound(uint32_t position);
@@ -151,6 +174,7 @@ enum karat_status gemma_rehearse(struct gpu_kernel_set *set, const struct gemma_
 
 // f32 [n_rows][n_vocab] in host memory, of the last step whose work is done.
 const float *gemma_state_scores(const struct gemma_state *state);
+const float *gemma_workspace_scores(const struct gemma_workspace *workspace);
 
 // Before the step at `position` is submitted: the numbers its draw uses (see sampler_foresee()). Those of the last
 // OP_SAMPLE_SLOTS positions are kept, as is what was drawn.

@@ -9,7 +9,7 @@ static void rehearse_step(struct gpu_recorder *rec, const struct gemma_shape *sh
                           const struct gemma_weights *weights, struct gemma_state *state, uint32_t n_tokens)
 {
     // The beginning of a context and its end cut attention differently.
-    const uint32_t n_context = state->options.n_context;
+    const uint32_t n_context = state->n_context;
     for (uint32_t i = 0; i < 2; ++i)
         gemma_forward(rec, shape, weights, state,
                       &(struct gemma_step){

@@ -36,9 +36,20 @@ static struct widths find_widths(const struct gemma_shape *shape)
     return w;
 }
 
+static uint64_t attention_bytes(const struct widths *w, const struct gpu_plan *plan, uint32_t n_tokens)
+{
+    return op_attention_scratch_bytes(plan, n_tokens, w->n_heads, (uint32_t)w->head);
+}
+
+uint64_t attention_part_bytes(const struct gemma_shape *shape, const struct gpu_plan *plan)
+{
+    const struct widths w = find_widths(shape);
+    return (attention_bytes(&w, plan, 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
 // Bytes of one scratch in steps of up to `t` tokens and n_rows rows of scores; the order of enum scratch.
 static uint64_t scratch_bytes(enum scratch which, const struct gemma_shape *shape, uint32_t n_tokens, uint32_t n_rows,
-                              const struct gpu_plan *plan)
+                              uint32_t n_parts, const struct gpu_plan *plan)
 {
     const struct widths w = find_widths(shape);
     const uint64_t t = n_tokens, pairs = t * shape->n_experts_used, f32 = sizeof(float);
@@ -63,7 +74,7 @@ static uint64_t scratch_bytes(enum scratch which, const struct gemma_shape *shap
     case SCRATCH_V_RAW:
         return t * w.kv * f32;
     case SCRATCH_ATTENTION:
-        return op_attention_scratch_bytes(plan, n_tokens, w.n_heads, (uint32_t)w.head);
+        return n_parts > 1 ? n_parts * attention_part_bytes(shape, plan) : attention_bytes(&w, plan, n_tokens);
     case SCRATCH_GATE_UP:
         return t * 2 * w.ff * f32;
     case SCRATCH_ACTIVE:
@@ -112,7 +123,7 @@ static bool is_bound_whole(enum scratch which)
 }
 
 static void list_spans(struct scratch_span spans[SCRATCH_COUNT], const struct gemma_shape *shape, uint32_t n_tokens,
-                       uint32_t n_rows, const struct gpu_plan *plan)
+                       uint32_t n_rows, uint32_t n_parts, const struct gpu_plan *plan)
 {
     static const uint32_t alive[SCRATCH_COUNT] = {
 #define SCRATCH_ALIVE(name, text, phases) [SCRATCH_##name] = (phases),
@@ -120,7 +131,8 @@ static void list_spans(struct scratch_span spans[SCRATCH_COUNT], const struct ge
 #undef SCRATCH_ALIVE
     };
     for (int i = 0; i < SCRATCH_COUNT; ++i)
-        spans[i] = (struct scratch_span){ scratch_bytes((enum scratch)i, shape, n_tokens, n_rows, plan), alive[i] };
+        spans[i] =
+            (struct scratch_span){ scratch_bytes((enum scratch)i, shape, n_tokens, n_rows, n_parts, plan), alive[i] };
 }
 
 // The arena for all steps that the options allow, and where everything lies in it.
@@ -135,14 +147,14 @@ static uint64_t lay_spread(struct layout *out, const struct gemma_shape *shape,
                            const struct gemma_state_options *options, const struct gpu_plan *plan)
 {
     const uint32_t n = out->n_spread;
-    list_spans(out->spread, shape, n, n < options->n_rows ? n : options->n_rows, plan);
+    list_spans(out->spread, shape, n, n < options->n_rows ? n : options->n_rows, options->n_parts, plan);
     return scratch_spread(out->spread_at, out->spread, SCRATCH_COUNT, ALIGNMENT);
 }
 
 static void lay_out(struct layout *out, const struct gemma_shape *shape, const struct gemma_state_options *options,
                     const struct gpu_plan *plan)
 {
-    list_spans(out->packed, shape, options->n_batch, options->n_rows, plan);
+    list_spans(out->packed, shape, options->n_batch, options->n_rows, options->n_parts, plan);
     out->arena_bytes = scratch_pack(out->packed_at, out->packed, SCRATCH_COUNT, ALIGNMENT);
     out->n_spread = options->n_batch < SPREAD_MIN ? options->n_batch : SPREAD_MIN;
     const uint64_t least = lay_spread(out, shape, options, plan);
@@ -170,6 +182,11 @@ static struct op_cache cache_shape(const struct gemma_shape *shape, uint32_t lay
     };
 }
 
+static uint64_t counters_bytes(const struct gemma_state_options *options)
+{
+    return (uint64_t)OP_COUNTERS_BYTES * (options->n_parts > 1 ? options->n_parts : 1);
+}
+
 struct gemma_state_bytes gemma_state_size(const struct gemma_shape *shape, const struct gemma_state_options *options,
                                           const struct gpu_plan *plan)
 {
@@ -181,7 +198,7 @@ struct gemma_state_bytes gemma_state_size(const struct gemma_shape *shape, const
     }
     lay_out(&layout, shape, options, plan);
     total.scratch = layout.arena_bytes;
-    total.scratch += OP_COUNTERS_BYTES + feedback_bytes(shape, options->n_batch);
+    total.scratch += counters_bytes(options) + feedback_bytes(shape, options->n_batch, options->n_parts);
     return total;
 }
 
@@ -217,29 +234,66 @@ static void place(struct gpu_view views[SCRATCH_COUNT], struct gpu_buffer *arena
 }
 
 // Lays the scratch out in the arena, which may not be there yet; returns how large it must be.
-static uint64_t place_scratch(struct gemma_state *state, const struct gemma_shape *shape, const struct gpu_plan *plan)
+static uint64_t place_scratch(struct gemma_workspace *workspace, const struct gemma_shape *shape,
+                              const struct gpu_plan *plan)
 {
     struct layout layout;
-    lay_out(&layout, shape, &state->options, plan);
-    state->n_spread = layout.n_spread;
-    place(state->spread, state->arena, layout.spread, layout.spread_at);
-    place(state->packed, state->arena, layout.packed, layout.packed_at);
+    lay_out(&layout, shape, &workspace->options, plan);
+    workspace->n_spread = layout.n_spread;
+    place(workspace->spread, workspace->arena, layout.spread, layout.spread_at);
+    place(workspace->packed, workspace->arena, layout.packed, layout.packed_at);
     return layout.arena_bytes;
 }
 
-static enum karat_status create_scratch(struct gemma_state *state, const struct gemma_shape *shape,
-                                        struct gpu_device *device, struct karat_error *err)
+static enum karat_status outline_workspace(struct gemma_workspace **out, const struct gemma_shape *shape,
+                                           const struct gemma_state_options *options, const struct gpu_plan *plan,
+                                           struct karat_error *err)
+{
+    struct gemma_workspace *workspace = *out = calloc(1, sizeof *workspace);
+    if (!workspace)
+        return status_fail(err, KARAT_ERR_MEMORY, "no memory for the state of a session");
+    workspace->options = *options;
+    place_scratch(workspace, shape, plan);
+    workspace->counters.size_bytes = counters_bytes(options);
+    return KARAT_OK;
+}
+
+enum karat_status gemma_workspace_create(struct gemma_workspace **out, const struct gemma_shape *shape,
+                                         const struct gemma_state_options *options, struct gpu_device *device,
+                                         struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
+    struct gemma_workspace *workspace = NULL;
     const struct gpu_plan *plan = gpu_device_plan(device);
-    const uint64_t arena_bytes = place_scratch(state, shape, plan);
-    TRY(gpu_buffer_create(&state->arena, device,
+    const uint64_t scores_bytes = (uint64_t)options->n_rows * shape->n_vocab * sizeof(float);
+    *out = NULL;
+    TRY(outline_workspace(&workspace, shape, options, plan, err));
+    const uint64_t arena_bytes = place_scratch(workspace, shape, plan);
+    TRY(gpu_buffer_create(&workspace->arena, device,
                           &(struct gpu_buffer_options){ arena_bytes, GPU_MEMORY_DEVICE, "scratch" }, err));
-    place_scratch(state, shape, plan);
-    TRY(gpu_buffer_create(&state->counters.buffer, device,
-                          &(struct gpu_buffer_options){ OP_COUNTERS_BYTES, GPU_MEMORY_DEVICE, "counters" }, err));
+    place_scratch(workspace, shape, plan);
+    TRY(gpu_buffer_create(&workspace->counters.buffer, device,
+                          &(struct gpu_buffer_options){ counters_bytes(options), GPU_MEMORY_DEVICE, "counters" }, err));
+    TRY(feedback_create(&workspace->feedback, shape, options->n_batch, options->n_parts, device, err));
+    if (scores_bytes > 0)
+        TRY(gpu_buffer_create(&workspace->scores, device,
+                              &(struct gpu_buffer_options){ scores_bytes, GPU_MEMORY_READBACK, "scores" }, err));
+    *out = workspace;
+    workspace = NULL;
 cleanup:
+    gemma_workspace_destroy(workspace);
     return status;
+}
+
+void gemma_workspace_destroy(struct gemma_workspace *workspace)
+{
+    if (!workspace)
+        return;
+    gpu_buffer_destroy(workspace->arena);
+    gpu_buffer_destroy(workspace->counters.buffer);
+    feedback_destroy(&workspace->feedback);
+    gpu_buffer_destroy(workspace->scores);
+    free(workspace);
 }
 
 static enum karat_status create_caches(struct gemma_state *state, struct gpu_device *device, struct karat_error *err)
@@ -260,22 +314,9 @@ cleanup:
     return status;
 }
 
-static enum karat_status create_host_buffers(struct gemma_state *state, const struct gemma_shape *shape,
-                                             struct gpu_device *device, struct karat_error *err)
-{
-    enum karat_status status = KARAT_OK;
-    const uint64_t scores_bytes = (uint64_t)state->options.n_rows * shape->n_vocab * sizeof(float);
-    TRY(feedback_create(&state->feedback, shape, state->options.n_batch, device, err));
-    if (scores_bytes > 0)
-        TRY(gpu_buffer_create(&state->scores, device,
-                              &(struct gpu_buffer_options){ scores_bytes, GPU_MEMORY_READBACK, "scores" }, err));
-cleanup:
-    return status;
-}
-
-enum karat_status gemma_state_outline(struct gemma_state **out, const struct gemma_shape *shape,
-                                      const struct gemma_state_options *options, const struct gpu_plan *plan,
-                                      struct karat_error *err)
+// The caches' shapes without their buffers.
+static enum karat_status outline_caches(struct gemma_state **out, const struct gemma_shape *shape,
+                                        const struct gemma_state_options *options, struct karat_error *err)
 {
     *out = NULL;
     struct gemma_state *state = calloc(1, sizeof *state);
@@ -285,29 +326,45 @@ enum karat_status gemma_state_outline(struct gemma_state **out, const struct gem
         free(caches);
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for the state of a session");
     }
-    state->options = *options;
+    state->n_context = options->n_context;
     state->n_layers = shape->n_layers;
     state->n_ring = ring_slots(shape, options);
     state->caches = caches;
     for (uint32_t i = 0; i < shape->n_layers; ++i)
         caches[i] = cache_shape(shape, i, options);
-    place_scratch(state, shape, plan);
-    state->counters.size_bytes = OP_COUNTERS_BYTES;
     *out = state;
     return KARAT_OK;
 }
 
-enum karat_status gemma_state_create(struct gemma_state **out, const struct gemma_shape *shape,
-                                     const struct gemma_state_options *options, struct gpu_device *device,
-                                     struct karat_error *err)
+enum karat_status gemma_state_outline(struct gemma_state **out, const struct gemma_shape *shape,
+                                      const struct gemma_state_options *options, const struct gpu_plan *plan,
+                                      struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     struct gemma_state *state = NULL;
     *out = NULL;
-    TRY(gemma_state_outline(&state, shape, options, gpu_device_plan(device), err));
+    TRY(outline_caches(&state, shape, options, err));
+    TRY(outline_workspace(&state->own, shape, options, plan, err));
+    state->workspace = state->own;
+    *out = state;
+    state = NULL;
+cleanup:
+    gemma_state_destroy(state);
+    return status;
+}
+
+enum karat_status gemma_state_create(struct gemma_state **out, const struct gemma_shape *shape,
+                                     const struct gemma_state_options *options, struct gemma_workspace *workspace,
+                                     struct gpu_device *device, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    struct gemma_state *state = NULL;
+    *out = NULL;
+    TRY(outline_caches(&state, shape, options, err));
     TRY(create_caches(state, device, err));
-    TRY(create_scratch(state, shape, device, err));
-    TRY(create_host_buffers(state, shape, device, err));
+    if (!workspace)
+        TRY(gemma_workspace_create(&state->own, shape, options, device, err));
+    state->workspace = workspace ? workspace : state->own;
     *out = state;
     state = NULL;
 cleanup:
@@ -323,10 +380,7 @@ void gemma_state_destroy(struct gemma_state *state)
         gpu_buffer_destroy(state->caches[i].keys);
         gpu_buffer_destroy(state->caches[i].values);
     }
-    gpu_buffer_destroy(state->arena);
-    gpu_buffer_destroy(state->counters.buffer);
-    feedback_destroy(&state->feedback);
-    gpu_buffer_destroy(state->scores);
+    gemma_workspace_destroy(state->own);
     free(state->caches);
     free(state);
 }
@@ -338,7 +392,12 @@ uint32_t gemma_state_ring(const struct gemma_state *state)
 
 const float *gemma_state_scores(const struct gemma_state *state)
 {
-    return gpu_buffer_map(state->scores);
+    return gemma_workspace_scores(state->workspace);
+}
+
+const float *gemma_workspace_scores(const struct gemma_workspace *workspace)
+{
+    return gpu_buffer_map(workspace->scores);
 }
 
 uint64_t gemma_cache_bytes_read(const struct gemma_shape *shape, const struct gemma_state *state, uint32_t position)

@@ -61,7 +61,9 @@ enum scratch {
 
 // What a step begins with and ends in beside the scratch. The device hands tokens on to itself, so the input is its.
 struct feedback {
-    struct gpu_buffer *input;                          // u32 [4] step, at FEEDBACK_IDS u32 [n_batch] ids
+    struct gpu_buffer *input; // u32 [4] step, at FEEDBACK_IDS u32 [n_batch] ids,
+                              // at parts_at the steps of parts, FEEDBACK_IDS apart
+    uint64_t parts_at;
     struct gpu_buffer *counts;                         // u32 [n_vocab] of penalties
     struct gpu_buffer *input_staging, *counts_staging; // the same where the host cannot write there; else NULL
     struct gpu_buffer *draws, *results;                // struct op_sample_draw and _result [OP_SAMPLE_SLOTS]
@@ -70,27 +72,38 @@ struct feedback {
 #define FEEDBACK_IDS 256
 
 enum karat_status feedback_create(struct feedback *out, const struct gemma_shape *shape, uint32_t n_batch,
-                                  struct gpu_device *device, struct karat_error *err);
-void feedback_destroy(struct feedback *feedback);                           // its members
-uint64_t feedback_bytes(const struct gemma_shape *shape, uint32_t n_batch); // on the device
+                                  uint32_t n_parts, struct gpu_device *device, struct karat_error *err);
+void feedback_destroy(struct feedback *feedback);                                             // its members
+uint64_t feedback_bytes(const struct gemma_shape *shape, uint32_t n_batch, uint32_t n_parts); // on the device
 
 // Makes `ids` from first_position on the next step's input.
 void feedback_start(struct gpu_recorder *rec, const struct feedback *feedback, const uint32_t *ids, uint32_t n_ids,
                     uint32_t first_position);
 
-struct gemma_state {
+// The same for parts of one token each.
+void feedback_start_parts(struct gpu_recorder *rec, const struct feedback *feedback, const struct gemma_part *parts,
+                          uint32_t n_parts);
+
+struct gemma_workspace {
     struct gemma_state_options options;
-    uint32_t n_layers, n_ring;
-    struct op_cache *caches; // [n_layers]
     struct gpu_buffer *arena;
     // Where the scratch of a step lies in the arena. Steps of up to n_spread tokens have room for every buffer beside
     // the others, so that no barrier of theirs is owed to the layout alone; in longer ones they share.
     struct gpu_view spread[SCRATCH_COUNT], packed[SCRATCH_COUNT];
     uint32_t n_spread;
-    struct gpu_view counters; // of op_linear_add_norm() and its like
+    struct gpu_view counters; // of op_linear_add_norm() and its like; OP_COUNTERS_BYTES for each part
     struct feedback feedback;
     struct gpu_buffer *scores; // in host memory
 };
+
+struct gemma_state {
+    uint32_t n_context, n_layers, n_ring;
+    struct op_cache *caches;                 // [n_layers]
+    struct gemma_workspace *workspace, *own; // own: the same, or NULL where it is someone else's
+};
+
+// How much of the attention's scratch a part has.
+uint64_t attention_part_bytes(const struct gemma_shape *shape, const struct gpu_plan *plan);
 
 // A state with every shape and size but no buffers, for recorders that only list. gemma_state_destroy() takes it.
 enum karat_status gemma_state_outline(struct gemma_state **out, const struct gemma_shape *shape,

@@ -130,7 +130,7 @@ struct linear_choice choose_few(const struct gpu_plan *plan, uint32_t n_cols, ui
 struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
     if (plan->cpu && plan->int64)
-        return choose_cpu_wide(KERNEL_MAT_MUL_CPU, plan, n_tokens);
+        return choose_cpu_wide(KERNEL_MAT_MUL_CPU, plan, plan->apart ? 1 : n_tokens);
     if (plan->cpu || n_tokens <= MAT_VEC_COLS_MAX)
         return choose_few(plan, n_cols, n_tokens);
     if (multiplies_matrices(plan))
@@ -179,7 +179,7 @@ bool choose_gated(struct linear_choice *out, const struct gpu_plan *plan, uint32
 
 bool choose_direct(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used)
 {
-    return choose_plan_tile_pairs(plan, n_tokens, n_experts, n_used) == 1;
+    return plan->apart || choose_plan_tile_pairs(plan, n_tokens, n_experts, n_used) == 1;
 }
 
 struct linear_choice choose_pairs(const struct gpu_plan *plan, uint32_t n_cols, bool is_gated)

@@ -177,6 +177,12 @@ void op_heads(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads
 void op_linear_heads(struct gpu_recorder *rec, struct gpu_view scratch, struct gpu_view x, const struct op_weight *w,
                      const struct op_heads *heads, struct gpu_view counters, uint32_t n_tokens);
 
+// The same for tokens of different timelines, a few: token t goes where heads[t] says, as the first and only token of
+// its step. What heads[t].rows holds is that token's alone.
+void op_linear_heads_apart(struct gpu_recorder *rec, struct gpu_view scratch, struct gpu_view x,
+                           const struct op_weight *w, const struct op_heads *heads, struct gpu_view counters,
+                           uint32_t n_tokens);
+
 // y = softmax(q k^T) v, scale 1, causal; the query at position p sees positions max(0, p - window + 1) .. p (window 0:
 // all). Needs n_slots >= window + n_tokens - 1.
 struct op_attention_shape {

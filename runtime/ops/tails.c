@@ -92,27 +92,61 @@ static enum op_counters counters_of_heads(enum op_heads_to to)
     return to == OP_HEADS_QUERIES ? OP_COUNTERS_QUERIES : to == OP_HEADS_VALUES ? OP_COUNTERS_VALUES : OP_COUNTERS_KEYS;
 }
 
+// A cache that takes several bindings cannot be written by one dispatch.
+static bool cache_is_whole(const struct gpu_plan *plan, const struct op_heads *heads)
+{
+    struct cache_window window;
+    return heads->to == OP_HEADS_QUERIES ||
+           cache_window(&window, heads->cache, plan->max_binding_bytes, 0) == heads->cache->n_slots;
+}
+
 void tails_heads(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view scratch, struct gpu_view x,
                  const struct op_weight *w, const struct op_heads *heads, struct gpu_view counters, uint32_t n_tokens)
 {
-    // A cache that takes several bindings cannot be written by one dispatch.
-    struct cache_window window;
-    const bool cached = heads->to != OP_HEADS_QUERIES;
-    const bool whole =
-        !cached || cache_window(&window, heads->cache, plan->max_binding_bytes, 0) == heads->cache->n_slots;
     struct tailed t;
-    if (!whole || !start(&t, plan, KERNEL_MAT_VEC_HEADS, scratch, x, w,
-                         counters_of(counters, counters_of_heads(heads->to)), heads->head_size, n_tokens)) {
+    if (!cache_is_whole(plan, heads) ||
+        !start(&t, plan, KERNEL_MAT_VEC_HEADS, scratch, x, w, counters_of(counters, counters_of_heads(heads->to)),
+               heads->head_size, n_tokens)) {
         linear_record(rec, plan, scratch, x, w, &(struct op_linear_shape){ .n_tokens = n_tokens });
         op_heads(rec, scratch, heads, n_tokens);
         return;
     }
+    const bool cached = heads->to != OP_HEADS_QUERIES;
+    struct cache_window window;
+    if (cached)
+        cache_window(&window, heads->cache, plan->max_binding_bytes, 0);
     struct mat_vec_heads_params params = { .product = t.product, .tail = t.tail };
     step_heads(t.dispatch.buffers + MAT_VEC_STEP, t.choice.spec + MAT_VEC_STEP_SPEC, &params.step, scratch, heads,
                cached ? &window : NULL, n_tokens);
     t.dispatch.spec = t.choice.spec;
     t.dispatch.params = &params;
     gpu_record_dispatch(rec, &t.dispatch);
+}
+
+void op_linear_heads_apart(struct gpu_recorder *rec, struct gpu_view scratch, struct gpu_view x,
+                           const struct op_weight *w, const struct op_heads *heads, struct gpu_view counters,
+                           uint32_t n_tokens)
+{
+    const struct gpu_plan *plan = gpu_recorder_plan(rec);
+    const uint64_t row_bytes = (uint64_t)w->n_rows * sizeof(float);
+    struct tailed alone, all;
+    const struct gpu_view own = counters_of(counters, counters_of_heads(heads->to));
+    uint32_t group_size = 0; // of op_heads()
+    if (cache_is_whole(plan, heads) &&
+        start(&alone, plan, KERNEL_MAT_VEC_HEADS, scratch, x, w, own, heads->head_size, 1) &&
+        start(&all, plan, KERNEL_MAT_VEC_HEADS, scratch, x, w, own, heads->head_size, n_tokens)) {
+        // What a token's own dispatch would do as a product and its tail.
+        all.dispatch.desc = &kernels[kernel_of(KERNEL_MAT_VEC, w->type)];
+        all.dispatch.spec = all.choice.spec;
+        all.dispatch.params = &all.product;
+        gpu_record_dispatch(rec, &all.dispatch);
+        group_size = alone.choice.spec[MAT_VEC_WG_SIZE];
+    } else {
+        linear_record(rec, plan, scratch, x, w, &(struct op_linear_shape){ .n_tokens = n_tokens });
+    }
+    for (uint32_t t = 0; t < n_tokens; ++t)
+        heads_in_windows(rec, rows_view(scratch, t * row_bytes, row_bytes), &heads[t], 1, plan->max_binding_bytes,
+                         group_size);
 }
 
 void tails_route(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view logits, struct gpu_view x,

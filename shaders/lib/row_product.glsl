@@ -59,7 +59,21 @@ void load_x(uint t, uint g, uint j, out vec4 a, out vec4 b)
     }
 }
 
-// One column: the dot product of the codes takes the scale afterwards.
+// What an octet of a row adds to the sum of a column: the dot product of the codes takes the scale afterwards. A column
+// is summed in this one way whatever the number of columns, so that it gets the same bits beside others as alone.
+float octet_sum(uint j, vec4 a, vec4 b, vec4 xa, vec4 xb, float x_sum, weight_group group)
+{
+    float sum = dot(a, xa) + dot(b, xb);
+#if GROUP_SCALES > 0
+    sum *= GROUP_SCALES == 1 || j < 2 ? group.scale.x : group.scale.y;
+#endif
+#if GROUP_OFFSETS
+    sum += (GROUP_SCALES == 1 || j < 2 ? group.offset.x : group.offset.y) * x_sum;
+#endif
+    return sum;
+}
+
+// One column.
 void add_octet_one(uint g, uint j, weight_group groups[ROWS])
 {
     vec4 xa, xb;
@@ -68,28 +82,22 @@ void add_octet_one(uint g, uint j, weight_group groups[ROWS])
     for (uint r = 0; r < ROWS; ++r) {
         vec4 a, b;
         load_octet(row_at[r], g, j, groups[r], a, b);
-        float sum = dot(a, xa) + dot(b, xb);
-#if GROUP_SCALES > 0
-        sum *= GROUP_SCALES == 1 || j < 2 ? groups[r].scale.x : groups[r].scale.y;
-#endif
-#if GROUP_OFFSETS
-        sum += (GROUP_SCALES == 1 || j < 2 ? groups[r].offset.x : groups[r].offset.y) * x_sum;
-#endif
-        sums[r] += sum;
+        sums[r] += octet_sum(j, a, b, xa, xb, x_sum, groups[r]);
     }
 }
 
-// Several columns: the weights are made once for all of them.
+// Several columns: the codes are read once for all of them.
 void add_octet_many(uint g, uint j, weight_group groups[ROWS])
 {
     vec4 a[ROWS], b[ROWS];
     for (uint r = 0; r < ROWS; ++r)
-        load_weights(row_at[r], g, j, groups[r], a[r], b[r]);
+        load_octet(row_at[r], g, j, groups[r], a[r], b[r]);
     for (uint t = 0; t < COLS; ++t) {
         vec4 xa, xb;
         load_x(t, g, j, xa, xb);
+        const float x_sum = dot(xa + xb, vec4(1));
         for (uint r = 0; r < ROWS; ++r)
-            sums[r * COLS + t] += dot(a[r], xa) + dot(b[r], xb);
+            sums[r * COLS + t] += octet_sum(j, a[r], b[r], xa, xb, x_sum, groups[r]);
     }
 }
 

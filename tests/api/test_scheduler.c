@@ -2,13 +2,14 @@
 #include <stdlib.h>
 
 #include "base/thread.h"
+#include "engine/hooks.h"
 #include "karat.h"
 #include "test.h"
 #include "text/text.h"
 
 #define CHAT(text)                                                                                                \
     "{\"messages\": [{\"role\": \"user\", \"content\": \"" text "\"}], \"options\": {\"add_generation_prompt\": " \
-                                                                "true}}"
+    "true}}"
 
 #define SECONDS_MAX 120.0 // for whatever is waited for
 
@@ -231,6 +232,13 @@ static const char *const chats[] = {
     CHAT("Say good night."), CHAT("What colour is the sky?"),
 };
 
+// How the answer to chats[i] is drawn: every other one greedily.
+static struct karat_sampling sampling_of(size_t i)
+{
+    return i % 2 == 0 ? (struct karat_sampling){ .greedy = true }
+                      : (struct karat_sampling){ .seed = i, .temperature = 2 };
+}
+
 // What a session of its own answers to chats[i].
 static bool answer_alone(struct test *t, struct text *out, size_t i, uint32_t max_tokens)
 {
@@ -239,7 +247,7 @@ static bool answer_alone(struct test *t, struct text *out, size_t i, uint32_t ma
     uint32_t *ids = NULL;
     size_t n_ids = 0;
     struct karat_reply reply = { 0 };
-    const struct karat_generate_options options = { .max_tokens = max_tokens, .sampling.greedy = true };
+    const struct karat_generate_options options = { .max_tokens = max_tokens, .sampling = sampling_of(i) };
     const struct karat_session_options wish = { .n_context = 512 };
     enum karat_status status = karat_session_open(&session, demo, &wish, &err);
     if (status == KARAT_OK)
@@ -254,22 +262,28 @@ static bool answer_alone(struct test *t, struct text *out, size_t i, uint32_t ma
     return test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", err.text) && CHECK(out->size_bytes > 0);
 }
 
-// All at once, on so many slots.
-static void check_all(struct test *t, uint32_t n_slots)
+// All at once, on so many slots. n_ahead: alone an answer runs so many steps ahead on the device.
+static void check_all(struct test *t, uint32_t n_slots, uint32_t n_ahead)
 {
     struct client clients[COUNT(chats)];
     struct karat_scheduler *s =
         open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = n_slots, .n_context = 512 });
     if (!s)
         return;
+    scheduler_force_ahead(s, n_ahead);
     for (size_t i = 0; i < COUNT(chats); ++i) {
-        open_client(&clients[i], s, 24);
+        const uint32_t max_tokens = 24 + 8 * (uint32_t)i;
+        open_client(&clients[i], s, max_tokens);
+        clients[i].options.sampling = sampling_of(i);
         submit_ok(t, &clients[i], chats[i], NULL, 0);
+        if (n_ahead >
+            0) // each begins when the one before has begun, so that the first and the last are alone for a while
+            wait_for(t, &clients[i], &clients[i].n_pieces, 2);
     }
     for (size_t i = 0; i < COUNT(chats); ++i) {
         struct client *c = &clients[i];
         struct text alone = { 0 };
-        if (wait_end(t, c) && answer_alone(t, &alone, i, 24)) {
+        if (wait_end(t, c) && answer_alone(t, &alone, i, 24 + 8 * (uint32_t)i)) {
             CHECK_UINT(c->status, KARAT_OK);
             CHECK_TEXT(c->answer.data ? c->answer.data : "", alone.data);
             CHECK_UINT(c->n_start, 1);
@@ -297,9 +311,53 @@ static void check_all(struct test *t, uint32_t n_slots)
 TEST(every_request_is_answered_as_if_it_were_alone)
 {
     REQUIRE(open_demo(t));
-    check_all(t, 1);
-    check_all(t, 3);
-    check_all(t, 8);
+    check_all(t, 1, 0);
+    check_all(t, 3, 0);
+    check_all(t, 8, 0);
+}
+
+TEST(so_it_is_where_the_device_draws)
+{
+    REQUIRE(open_demo(t));
+    check_all(t, 1, 4);
+    check_all(t, 8, 4);
+}
+
+// The text of a stream grows while another's prompt is read, even in the middle of a step.
+TEST(a_long_prompt_does_not_stop_a_stream)
+{
+    static uint32_t ids[3000];
+    struct client stream, reader;
+    REQUIRE(open_demo(t));
+    struct karat_scheduler *s =
+        open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 2, .n_context = 4096, .n_batch = 2048 });
+    REQUIRE(s);
+    fill_ids(ids, COUNT(ids), 4);
+    open_client(&stream, s, 0);
+    open_client(&reader, s, 1);
+    make_endless(&stream, 6);
+    if (submit_ok(t, &stream, NULL, ids, 20) && wait_for(t, &stream, &stream.n_pieces, 1) &&
+        submit_ok(t, &reader, NULL, ids, COUNT(ids)) && wait_for(t, &reader, &reader.n_start, 1)) {
+        mutex_lock(&stream.mutex);
+        const uint32_t n_before = stream.n_pieces;
+        mutex_unlock(&stream.mutex);
+        wait_for(t, &reader, &reader.n_progress, 1);
+        mutex_lock(&stream.mutex);
+        const uint32_t n_meanwhile = stream.n_pieces - n_before;
+        mutex_unlock(&stream.mutex);
+        CHECK(n_meanwhile >= 2);
+        if (wait_end(t, &reader)) {
+            CHECK_UINT(reader.status, KARAT_OK);
+            printf("  %u pieces of a stream during a step of 2048 tokens; %.0f ms for a prompt of %zu\n", n_meanwhile,
+                   (double)reader.times.prefill_ns * 1e-6, COUNT(ids));
+        }
+    }
+    karat_scheduler_cancel(s, stream.ticket);
+    if (wait_end(t, &stream)) // or it has drawn an end before
+        CHECK(stream.status == KARAT_ERR_CANCELLED || stream.stop == KARAT_STOP_END);
+    karat_scheduler_close(s);
+    close_client(&stream);
+    close_client(&reader);
 }
 
 TEST(a_raw_prompt_is_continued)
@@ -527,6 +585,42 @@ TEST(a_request_can_be_cancelled_wherever_it_is)
     check_cancel(t, AT_START);
     check_cancel(t, AT_PROGRESS);
     check_cancel(t, AT_PIECE);
+}
+
+// From the call of cancel to on_done: for one whose prompt is read, in the middle of a step, and one that waits for it.
+TEST(a_cancel_takes_effect_soon)
+{
+    static uint32_t ids[3000];
+    REQUIRE(open_demo(t));
+    struct karat_scheduler *s =
+        open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 1, .n_context = 4096, .n_batch = 2048 });
+    REQUIRE(s);
+    fill_ids(ids, COUNT(ids), 8);
+    double slowest_ms = 0;
+    for (unsigned i = 0; i < 4; ++i) {
+        struct client reader, waiting;
+        open_client(&reader, s, 1);
+        open_client(&waiting, s, 1);
+        if (submit_ok(t, &reader, NULL, ids, COUNT(ids)) && submit_ok(t, &waiting, NULL, ids, COUNT(ids)) &&
+            wait_for(t, &reader, &reader.n_start, 1)) {
+            clock_sleep_ms(10 + 20 * i);
+            struct client *order[] = { &waiting, &reader };
+            for (size_t k = 0; k < COUNT(order); ++k) {
+                const uint64_t start_ns = clock_ns();
+                karat_scheduler_cancel(s, order[k]->ticket);
+                if (wait_end(t, order[k])) {
+                    CHECK_UINT(order[k]->status, KARAT_ERR_CANCELLED);
+                    slowest_ms = fmax(slowest_ms, (double)(order[k]->ended_ns - start_ns) * 1e-6);
+                }
+            }
+            CHECK_UINT(reader.n_progress, 0);
+        }
+        close_client(&reader);
+        close_client(&waiting);
+    }
+    printf("  the slowest cancel took %.0f ms\n", slowest_ms);
+    CHECK(slowest_ms < test_seconds(0.25) * 1e3);
+    karat_scheduler_close(s);
 }
 
 TEST(closing_ends_everything)

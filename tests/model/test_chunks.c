@@ -107,7 +107,7 @@ static bool evaluate(struct test *t, struct bench *b, const uint32_t *ids, uint3
     const struct gemma_state_options options = {
         .n_context = N_IDS, .n_batch = n_batch, .n_rows = 1, .cache = OP_CACHE_F32
     };
-    enum karat_status status = gemma_state_create(&state, &b->shape, &options, b->device, &b->err);
+    enum karat_status status = gemma_state_create(&state, &b->shape, &options, NULL, b->device, &b->err);
     for (uint32_t at = 0, n; at < N_IDS && status == KARAT_OK; at += n) {
         n = N_IDS - at < n_batch ? N_IDS - at : n_batch;
         const bool is_last = at + n == N_IDS;
@@ -202,14 +202,14 @@ TEST(the_plan_of_a_state_is_what_it_allocates)
     for (size_t i = 0; opened && i < COUNT(rows); ++i) {
         struct gemma_state *state = NULL;
         const struct gemma_state_bytes plan = gemma_state_size(&b.shape, &rows[i], gpu_device_plan(b.device));
-        const enum karat_status status = gemma_state_create(&state, &b.shape, &rows[i], b.device, &b.err);
+        const enum karat_status status = gemma_state_create(&state, &b.shape, &rows[i], NULL, b.device, &b.err);
         if (!test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", b.err.text))
             break;
         uint64_t cache_bytes = 0;
         for (uint32_t layer = 0; layer < b.shape.n_layers; ++layer)
             cache_bytes += gpu_buffer_size(state->caches[layer].keys) + gpu_buffer_size(state->caches[layer].values);
         CHECK_UINT(cache_bytes, plan.cache);
-        CHECK_UINT(gpu_buffer_size(state->arena) + OP_COUNTERS_BYTES + feedback_bytes(&b.shape, rows[i].n_batch),
+        CHECK_UINT(gpu_buffer_size(state->workspace->arena) + OP_COUNTERS_BYTES + feedback_bytes(&b.shape, rows[i].n_batch, 0),
                    plan.scratch);
         gemma_state_destroy(state);
     }

@@ -82,7 +82,7 @@ TEST(steps_of_any_length_need_no_kernel_that_was_not_listed)
     CHECK(gpu_kernel_totals(bed.device).ns > 0);
 
     REQUIRE_OK(gpu_recorder_create(&rec, bed.device, &bed.err), bed.err);
-    REQUIRE_OK(gemma_state_create(&state, &bed.shape, &options, bed.device, &bed.err), bed.err);
+    REQUIRE_OK(gemma_state_create(&state, &bed.shape, &options, NULL, bed.device, &bed.err), bed.err);
     for (uint32_t i = 0; i < N_BATCH; ++i)
         ids[i] = 300 + i;
     uint32_t position = 0;

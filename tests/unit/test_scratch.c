@@ -118,7 +118,7 @@ TEST(steps_of_2048_tokens_of_26b_need_at_most_250_mib_of_scratch)
     const struct gpu_plan *plans[] = { &gpu, &cpu };
     for (size_t i = 0; i < COUNT(plans); ++i) {
         const struct gemma_state_options options = session_plan(
-            &(struct karat_session_options){ .n_context = 262144, .n_batch = 2048 }, &shape, plans[i], UINT64_MAX);
+            &(struct karat_session_options){ .n_context = 262144, .n_batch = 2048 }, &shape, plans[i], UINT64_MAX, 1);
         CHECK_UINT(options.n_batch, 2048);
         CHECK_UINT(options.n_context, 262144);
         const struct gemma_state_bytes bytes = gemma_state_size(&shape, &options, plans[i]);
@@ -191,7 +191,7 @@ TEST(the_default_step_suits_the_device)
     for (size_t i = 0; i < COUNT(rows); ++i) {
         t->row = rows[i].name;
         const struct karat_session_options wishes = { .n_context = rows[i].n_context, .n_batch = rows[i].wish };
-        const struct gemma_state_options plan = session_plan(&wishes, &shape, rows[i].plan, rows[i].free_bytes);
+        const struct gemma_state_options plan = session_plan(&wishes, &shape, rows[i].plan, rows[i].free_bytes, 1);
         CHECK_UINT(plan.n_batch, rows[i].n_batch);
         CHECK_UINT(plan.n_context, rows[i].n_context);
         CHECK(plan.n_rows >= 1 && plan.n_rows <= plan.n_batch);
