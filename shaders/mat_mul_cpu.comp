@@ -14,6 +14,7 @@ layout(local_size_x_id = MAT_MUL_CPU_SUBGROUP) in;
 layout(constant_id = MAT_MUL_CPU_SUBGROUP) const uint SUBGROUP = 8;
 layout(constant_id = MAT_MUL_CPU_ROWS) const uint ROWS = 4;
 layout(constant_id = MAT_MUL_CPU_COLS) const uint COLS = 8;
+layout(constant_id = MAT_MUL_CPU_APART) const bool APART = false;
 #include "lib/row_product_cpu.glsl"
 
 layout(binding = MAT_VEC_X, std430) readonly buffer X {

@@ -34,7 +34,10 @@ static struct linear_choice choose_cpu_wide(enum kernel kernel, const struct gpu
     const uint32_t rows = n_cols_wanted == 1 ? 8 : 4, cols = n_cols_wanted == 1 ? 1 : n_cols_wanted <= 4 ? 4 : 8;
     return (struct linear_choice){
         .kernel = kernel,
-        .spec = { [MAT_MUL_CPU_SUBGROUP] = plan->subgroup_size, [MAT_MUL_CPU_ROWS] = rows, [MAT_MUL_CPU_COLS] = cols },
+        .spec = { [MAT_MUL_CPU_SUBGROUP] = plan->subgroup_size,
+                  [MAT_MUL_CPU_ROWS] = rows,
+                  [MAT_MUL_CPU_COLS] = cols,
+                  [MAT_MUL_CPU_APART] = plan->apart && cols > 1 },
         .rows_per_group = plan->subgroup_size * rows,
         .cols_per_group = cols,
     };
@@ -130,7 +133,7 @@ struct linear_choice choose_few(const struct gpu_plan *plan, uint32_t n_cols, ui
 struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
     if (plan->cpu && plan->int64)
-        return choose_cpu_wide(KERNEL_MAT_MUL_CPU, plan, plan->apart ? 1 : n_tokens);
+        return choose_cpu_wide(KERNEL_MAT_MUL_CPU, plan, n_tokens);
     if (plan->cpu || n_tokens <= MAT_VEC_COLS_MAX)
         return choose_few(plan, n_cols, n_tokens);
     if (multiplies_matrices(plan))

@@ -110,6 +110,43 @@ void add_half_many(uint h, x_half x[COLS], half_codes codes[ROWS], weight_group 
     }
 }
 
+// Several columns, each summed as if it were the only one.
+void add_half_apart(uint h, x_half x[COLS], half_codes codes[ROWS], weight_group groups[ROWS])
+{
+    float dots[ROWS * COLS], x_sums[COLS];
+    [[unroll]] for (uint i = 0; i < ROWS * COLS; ++i)
+        dots[i] = 0;
+    [[unroll]] for (uint t = 0; t < COLS; ++t)
+        x_sums[t] = 0;
+    [[unroll]] for (uint o = 0; o < 2; ++o) {
+        vec4 a[ROWS], b[ROWS];
+        [[unroll]] for (uint r = 0; r < ROWS; ++r)
+            decode_octet(codes[r].octet[o], 2 * h + o, groups[r], a[r], b[r]);
+        [[unroll]] for (uint t = 0; t < COLS; ++t) {
+            float xs[8];
+            [[unroll]] for (uint k = 0; k < 8; ++k) {
+                xs[k] = x_value(x[t], 8 * o + k);
+                x_sums[t] += xs[k];
+            }
+            [[unroll]] for (uint r = 0; r < ROWS; ++r)
+                [[unroll]] for (uint k = 0; k < 4; ++k)
+                    dots[r * COLS + t] += a[r][k] * xs[k] + b[r][k] * xs[k + 4];
+        }
+    }
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        [[unroll]] for (uint t = 0; t < COLS; ++t) {
+            float sum = dots[r * COLS + t];
+#if GROUP_SCALES > 0
+            sum *= GROUP_SCALES == 1 || h == 0 ? groups[r].scale.x : groups[r].scale.y;
+#endif
+#if GROUP_OFFSETS
+            sum += (GROUP_SCALES == 1 || h == 0 ? groups[r].offset.x : groups[r].offset.y) * x_sums[t];
+#endif
+            sums[r * COLS + t] += sum;
+        }
+    }
+}
+
 void add_group(uint g, HEAD head[ROWS])
 {
     weight_group groups[ROWS];
@@ -124,6 +161,8 @@ void add_group(uint g, HEAD head[ROWS])
             codes[r] = load_half(row_at[r], g, h);
         if (COLS == 1)
             add_half_one(h, x[0], codes, groups);
+        else if (APART)
+            add_half_apart(h, x, codes, groups);
         else
             add_half_many(h, x, codes, groups);
     }

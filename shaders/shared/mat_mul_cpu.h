@@ -6,7 +6,8 @@
 #define MAT_MUL_CPU_SUBGROUP 0 // specialisation ids: lanes of a subgroup, which is the workgroup; 4 or more
 #define MAT_MUL_CPU_ROWS 1     // rows per lane
 #define MAT_MUL_CPU_COLS 2     // columns of x, or pairs of a tile, per workgroup
-#define MAT_MUL_CPU_N_SPEC 3
+#define MAT_MUL_CPU_APART 3    // several columns: each gets the bits that it has with COLS = 1
+#define MAT_MUL_CPU_N_SPEC 4
 
 struct mat_mul_cpu_params {
     PARAMS_OF(mat_vec_params) product;
