@@ -4,7 +4,6 @@
 
 #include "cli/cli.h"
 #include "cli/conversation.h"
-#include "cli/demo_tools.h"
 #include "common/files.h"
 #include "common/line_edit.h"
 #include "common/platform.h"
@@ -17,7 +16,8 @@ struct chat {
     struct conversation talk;
     struct line_edit *edit;
     struct karat_sampling sampling;
-    bool think, tools;
+    struct tools tools;
+    bool think;
     bool lost; // the device is gone; only the conversation is left
     bool leave;
 };
@@ -55,12 +55,12 @@ static void answer(struct chat *chat)
         .max_tokens = (uint32_t)chat->options->n_predict.count,
         .sampling = chat->sampling,
         .thinking = chat->think,
-        .tools = chat->tools ? demo_tools_declarations() : NULL,
     };
     cli_interrupt_forget();
     cli_interrupt_watch(chat->session);
     karat_session_timings_reset(chat->session);
-    const enum karat_status status = conversation_answer(&chat->talk, chat->session, &generate, &view, &reply, &err);
+    const enum karat_status status =
+        conversation_answer(&chat->talk, chat->session, &generate, &view, &chat->tools, &reply, &err);
     cli_interrupt_watch(NULL);
     if (view.broken) {
         chat->leave = true; // cli_done() says why
@@ -72,7 +72,7 @@ static void answer(struct chat *chat)
         const char *note = reply_view_remark(&reply);
         if (note)
             remark(chat, note);
-        else if (reply.stop == KARAT_STOP_TOOL_CALLS && !chat->tools)
+        else if (reply.stop == KARAT_STOP_TOOL_CALLS && !tools_declarations(&chat->tools))
             remark(chat, "(no tool is connected; /tools on offers the demo tools)");
         cli_print_speed(chat->model, chat->session, chat->options);
     }
@@ -112,9 +112,16 @@ static void command_think(struct chat *chat, const char *argument)
 
 static void command_tools(struct chat *chat, const char *argument)
 {
-    remark(chat, set_switch(&chat->tools, "/tools", argument)
-                     ? "demo tools on: get_weather and get_time invent their answers, calculator computes"
-                     : "demo tools off");
+    struct tools *tools = &chat->tools;
+    bool on = tools_declarations(tools) != NULL;
+    tools->off = !set_switch(&on, "/tools", argument);
+    tools->demo = tools->demo || !tools->mcp;
+    if (!on)
+        remark(chat, "no tools");
+    else if (tools->mcp)
+        remark(chat, "the tools of the MCP servers on");
+    else
+        remark(chat, "demo tools on: get_weather and get_time invent their answers, calculator computes");
 }
 
 static void command_system(struct chat *chat, const char *argument)
@@ -190,7 +197,8 @@ static const struct {
     { "/clear", "", "begin a new conversation; the system text stays", command_clear },
     { "/regen", "", "answer the last question again", command_regen },
     { "/think", "on|off", "let the model think first", command_think },
-    { "/tools", "on|off", "offer the demo tools get_weather, get_time, calculator", command_tools },
+    { "/tools", "on|off", "offer the tools of --mcp, else the demo tools get_weather, get_time, calculator",
+      command_tools },
     { "/system", "TEXT", "what the model is told before anything else; empty for nothing", command_system },
     { "/temp", "X", "temperature; 0 always takes the best token", command_temp },
     { "/save", "FILE", "write the conversation as JSON", command_save },
@@ -314,6 +322,9 @@ static void greet(const struct chat *chat)
                     karat_session_capacity(chat->session));
     if (!chat->options->model)
         app_text_add(&line, "\npebble is the built-in demo model and knows very little; -m FILE takes a real one");
+    if (chat->tools.mcp)
+        app_text_format(&line, "\n%zu tools of MCP servers; you are asked before one is called",
+                        mcp_n_tools(chat->tools.mcp));
     if (platform_is_terminal(stdin))
         remark(chat, line.data);
     app_text_free(&line);
@@ -321,24 +332,27 @@ static void greet(const struct chat *chat)
 
 int cli_chat(const struct cli_options *options)
 {
-    struct chat chat = { .options = options, .think = options->think, .tools = options->tools };
+    struct chat chat = { .options = options, .think = options->think };
     if (options->rest.n_words > 0)
         return cli_wrong_usage(CLI_chat, "karat chat takes no \"%s\"; karat run answers a single question",
                                options->rest.words[0]);
     if (options->system && app_text_utf8_prefix(options->system, strlen(options->system)) < strlen(options->system))
         return cli_fail("the system text is not UTF-8");
-    if (!cli_open_model(&chat.model, options, false) || !cli_open_session(&chat.session, chat.model, options, 0)) {
+    if (!tools_open(&chat.tools, options) || !cli_open_model(&chat.model, options, false) ||
+        !cli_open_session(&chat.session, chat.model, options, 0)) {
+        tools_close(&chat.tools);
         karat_model_close(chat.model);
         return 1;
     }
     chat.sampling = cli_sampling(options, chat.model);
     conversation_set_system(&chat.talk, options->system);
-    chat.edit = line_edit_open();
+    chat.edit = chat.tools.edit = line_edit_open();
     cli_interrupt_watch(NULL);
     greet(&chat);
     talk(&chat);
 
     line_edit_close(chat.edit);
+    tools_close(&chat.tools);
     conversation_free(&chat.talk);
     karat_session_close(chat.session);
     karat_model_close(chat.model);

@@ -46,6 +46,7 @@ struct cli_options {
     const char *system;
     struct option_number temperature, top_k, top_p, min_p, seed;
     bool raw, tools;
+    const char *mcp, *allow; // a file; names separated by commas
     struct option_counts prompts, depths;
     struct option_number batch;
     bool rates;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/demo_tools.h"
 #include "common/json.h"
 #include "common/terminal.h"
 
@@ -198,7 +197,7 @@ static void add_reply(struct conversation *talk, const struct karat_reply *reply
 }
 
 static void answer_call(struct conversation *talk, const struct json *calls, size_t call, unsigned id,
-                        const struct reply_view *view)
+                        struct tools *tools, const struct reply_view *view)
 {
     size_t function = app_json_member(calls, call, "function");
     if (function == JSON_NONE)
@@ -206,9 +205,9 @@ static void answer_call(struct conversation *talk, const struct json *calls, siz
     struct text source = { 0 }, answer = { 0 }, name = { 0 }, message = { 0 };
     app_json_raw(calls, function, &source);
     app_json_content(calls, app_json_member(calls, function, "name"), &name);
-    demo_tools_answer(app_text_of(&source), source.size, &answer);
+    tools_answer(tools, app_text_of(&source), source.size, &answer);
     if (!view->hide_calls)
-        fprintf(stderr, "%s  = %s%s\n", terminal_style(stderr, TERMINAL_CALL), answer.data,
+        fprintf(stderr, "%s  = %s%s\n", terminal_style(stderr, TERMINAL_CALL), app_text_of(&answer),
                 terminal_style(stderr, TERMINAL_PLAIN));
 
     begin_message(&message, "tool");
@@ -222,8 +221,8 @@ static void answer_call(struct conversation *talk, const struct json *calls, siz
     app_text_free(&name);
 }
 
-// Appends the reply and, where tools are on, the answers to its calls. True if the model should go on.
-static bool take_turn(struct conversation *talk, const struct karat_reply *reply, bool answer_calls,
+// Appends the reply and, where there are tools (else NULL), the answers to its calls. True if the model should go on.
+static bool take_turn(struct conversation *talk, const struct karat_reply *reply, struct tools *tools,
                       const struct reply_view *view)
 {
     struct json calls;
@@ -233,23 +232,24 @@ static bool take_turn(struct conversation *talk, const struct karat_reply *reply
     const bool called = parsed && app_json_first(&calls, 0) != JSON_NONE;
     add_reply(talk, reply, called ? &calls : NULL, first_id);
     unsigned id = first_id;
-    if (called && answer_calls)
+    if (called && tools)
         for (size_t call = app_json_first(&calls, 0); call != JSON_NONE; call = app_json_next(&calls, 0, call))
-            answer_call(talk, &calls, call, id++, view);
+            answer_call(talk, &calls, call, id++, tools, view);
     if (parsed)
         app_json_free(&calls);
     app_text_free(&fault);
-    return called && answer_calls;
+    return called && tools && !cli_interrupted();
 }
 
 enum karat_status conversation_answer(struct conversation *talk, struct karat_session *session,
                                       struct karat_generate_options *options, struct reply_view *view,
-                                      struct karat_reply *reply, struct karat_error *err)
+                                      struct tools *tools, struct karat_reply *reply, struct karat_error *err)
 {
     const size_t n_before = talk->n_messages;
     enum karat_status status = KARAT_OK;
     options->on_piece = reply_view_piece;
     options->user = view;
+    options->tools = tools_declarations(tools);
     for (int round = 0; round < TOOL_ROUNDS_MAX; ++round) {
         struct text messages = { 0 };
         conversation_json(talk, &messages);
@@ -265,7 +265,7 @@ enum karat_status conversation_answer(struct conversation *talk, struct karat_se
         const bool finished = status == KARAT_OK && reply->stop != KARAT_STOP_CANCELLED;
         if (!reply->content)
             break; // cancelled before anything was said
-        if (!take_turn(talk, reply, options->tools && finished, view) || !finished)
+        if (!take_turn(talk, reply, options->tools && finished ? tools : NULL, view) || !finished)
             break;
     }
     return status;

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/reply_view.h"
+#include "cli/tools.h"
 
 // Zeroed is an empty conversation.
 struct conversation {
@@ -26,14 +27,14 @@ void conversation_json(const struct conversation *talk, struct text *out);
 // false, and one sentence in *fault.
 bool conversation_load(struct conversation *talk, const char *json, size_t size, struct text *fault);
 
-// Lets the model answer, shows the answer through `view` (options->on_piece is set here), and appends it. With
-// options->tools set, calls are answered by the demo tools and the model goes on, at most 8 times.
+// Lets the model answer, shows the answer through `view`, and appends it. Calls of the tools that are offered are
+// answered and the model goes on, at most 8 times. options->on_piece and ->tools are set here.
 //
 //   reply   the last reply, for karat_reply_free(); filled on success and when cancelled
 //
 // On failure the messages are as before.
 enum karat_status conversation_answer(struct conversation *talk, struct karat_session *session,
                                       struct karat_generate_options *options, struct reply_view *view,
-                                      struct karat_reply *reply, struct karat_error *err);
+                                      struct tools *tools, struct karat_reply *reply, struct karat_error *err);
 
 #endif

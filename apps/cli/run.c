@@ -3,7 +3,6 @@
 
 #include "cli/cli.h"
 #include "cli/conversation.h"
-#include "cli/demo_tools.h"
 #include "common/files.h"
 #include "common/platform.h"
 #include "common/terminal.h"
@@ -86,8 +85,13 @@ static int answer(const struct cli_options *options, const struct text *prompt)
     struct karat_error err = { 0 };
     struct karat_reply reply = { 0 };
     struct conversation talk = { 0 };
+    struct tools tools = { 0 };
     int code = 1;
-    if (!cli_open_model(&model, options, false) || !cli_open_session(&session, model, options, 0))
+    // A script's own input is not ours to read.
+    if (platform_is_terminal(stdin))
+        tools.edit = line_edit_open();
+    if (!tools_open(&tools, options) || !cli_open_model(&model, options, false) ||
+        !cli_open_session(&session, model, options, 0))
         goto cleanup;
     if (!options->model && !options->quiet && !options->json)
         fprintf(stderr,
@@ -98,7 +102,6 @@ static int answer(const struct cli_options *options, const struct text *prompt)
         .max_tokens = (uint32_t)options->n_predict.count,
         .sampling = cli_sampling(options, model),
         .thinking = options->think,
-        .tools = options->tools ? demo_tools_declarations() : NULL,
     };
     struct reply_view view = {
         .hide_answer = options->json,
@@ -113,11 +116,13 @@ static int answer(const struct cli_options *options, const struct text *prompt)
     } else {
         conversation_set_system(&talk, options->system);
         conversation_add_user(&talk, app_text_of(prompt), prompt->size);
-        status = conversation_answer(&talk, session, &generate, &view, &reply, &err);
+        status = conversation_answer(&talk, session, &generate, &view, &tools, &reply, &err);
     }
     cli_interrupt_watch(NULL);
     code = report(options, status, &reply, &view, model, session, &err);
 cleanup:
+    tools_close(&tools);
+    line_edit_close(tools.edit);
     conversation_free(&talk);
     karat_reply_free(&reply);
     karat_session_close(session);
@@ -134,11 +139,12 @@ int cli_run(const struct cli_options *options)
     if (options->rest.n_words > 1)
         return cli_wrong_usage(CLI_run, "karat run takes one PROMPT but got %d; put it in quotes",
                                options->rest.n_words);
-    if (options->raw && (options->system || options->think || options->tools))
+    if (options->raw && (options->system || options->think || options->tools || options->mcp))
         return cli_wrong_usage(CLI_run, "--raw has no chat format, so %s has no place in it",
                                options->system  ? "--system"
                                : options->think ? "--think"
-                                                : "--tools");
+                               : options->tools ? "--tools"
+                                                : "--mcp");
     if (strcmp(options->rest.words[0], "-") != 0)
         app_text_add(&prompt, options->rest.words[0]);
     else if (!files_read_stdin(&prompt, &fault))

@@ -1,6 +1,6 @@
 // common/platform.h -- what the front ends ask of the system: console, signals, files by UTF-8 name, the clock.
 //
-// The only place in apps/ that knows POSIX from Win32; platform.c holds both side by side.
+// With process.c the only place in apps/ that knows POSIX from Win32; platform.c holds both side by side.
 #ifndef APPS_PLATFORM_H
 #define APPS_PLATFORM_H
 

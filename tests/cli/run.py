@@ -11,6 +11,7 @@ A case is one text file, NAME.case:
     stdin: one line, with \\n for further ones                            (optional; stdin-file: PATH reads a file)
     to: full | closed                                                    (stdout is a full disk, or nobody reads it)
     exit: 2
+    mcp: tool:get_weather                                                ({tmp}/mcp.json names a tool server, run with these words)
     file: {tmp}/out.f32 16384                                            (a file that is there afterwards; its size)
     --- stdout
     exact text
@@ -24,6 +25,7 @@ calls skipped.
 --bless rewrites the expectation of every case that does not pass: the exit code, and each output whose present
 expectation does not fit. Read the difference before you commit it.
 """
+import json
 import os
 import pathlib
 import re
@@ -33,11 +35,12 @@ import sys
 import tempfile
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+SERVER = pathlib.Path(__file__).resolve().parent / "servers" / "server.py"
 TIMEOUT_S = 600
 
 
 def read_case(path):
-    case = {"comment": [], "before": [], "args": "", "stdin": None, "stdin-file": None, "to": None, "exit": 0, "file": [],
+    case = {"comment": [], "before": [], "args": "", "stdin": None, "stdin-file": None, "to": None, "mcp": None, "exit": 0, "file": [],
             "stdout": "", "stderr": ""}
     section = None
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -61,7 +64,7 @@ def read_case(path):
 
 def write_case(path, case):
     lines = case["comment"] + [f"before: {b}" for b in case["before"]] + [f"args: {case['args']}"]
-    lines += [f"{key}: {case[key]}" for key in ("stdin", "stdin-file", "to") if case[key] is not None]
+    lines += [f"{key}: {case[key]}" for key in ("stdin", "stdin-file", "to", "mcp") if case[key] is not None]
     lines += [f"exit: {case['exit']}"] + [f"file: {f}" for f in case["file"]]
     text = "\n".join(lines) + "\n"
     for section in ("stdout", "stderr"):
@@ -112,6 +115,9 @@ def check(program, case):
             code, out, err = run(program, words_of(line, tmp), b"", None)
             if code != 0:
                 return None, [f"before: {line} ends with {code}: {err.strip()}"]
+        if case["mcp"] is not None:
+            entry = {"command": sys.executable, "args": [str(SERVER), *shlex.split(case["mcp"])]}
+            pathlib.Path(tmp, "mcp.json").write_text(json.dumps({"mcpServers": {"test": entry}}))
         stdin = (case["stdin"] or "").encode().decode("unicode_escape").encode("latin-1")
         if case["stdin-file"]:
             stdin = pathlib.Path(words_of(case["stdin-file"], tmp)[0]).read_bytes()
@@ -158,6 +164,9 @@ def main():
         case = read_case(path)
         if case["to"] and os.name == "nt":
             print(f"skip {path.stem}: no /dev/full and no such pipes here")
+            continue
+        if case["mcp"] is not None and len(program) > 1:
+            print(f"SKIP {path.stem}: an emulated program has no Python for tool servers")
             continue
         got, faults = check(program, case)
         if faults and blessing and got:
