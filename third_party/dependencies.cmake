@@ -18,3 +18,16 @@ target_link_libraries(karat_volk INTERFACE ${CMAKE_DL_LIBS})
 find_program(KARAT_GLSLANG NAMES glslang glslangValidator HINTS ${PROJECT_SOURCE_DIR}/.deps/bin REQUIRED)
 # spirv-val: every module is validated when it is built.
 find_program(KARAT_SPIRV_VAL NAMES spirv-val HINTS ${PROJECT_SOURCE_DIR}/.deps/bin)
+
+# libevent: one event loop with an HTTP server on it, size and time limits included; `karat serve` lives on it. A build
+# without it has everything else. Debian: libevent-dev.
+find_path(KARAT_LIBEVENT_HEADERS event2/http.h)
+foreach(part core extra pthreads)
+    find_library(KARAT_LIBEVENT_${part} event_${part})
+endforeach()
+if(KARAT_LIBEVENT_HEADERS AND KARAT_LIBEVENT_core AND KARAT_LIBEVENT_extra AND KARAT_LIBEVENT_pthreads)
+    add_library(karat_libevent INTERFACE)
+    target_include_directories(karat_libevent SYSTEM INTERFACE ${KARAT_LIBEVENT_HEADERS})
+    target_link_libraries(karat_libevent INTERFACE ${KARAT_LIBEVENT_extra} ${KARAT_LIBEVENT_pthreads}
+        ${KARAT_LIBEVENT_core})
+endif()

@@ -17,20 +17,22 @@ static const struct {
 #define ALL ((1u << CLI_N_COMMANDS) - 1)
 #define WITH_TEXT (IN(tokenize) | IN(detokenize) | IN(render) | IN(parse))
 #define WITH_SESSION (IN(chat) | IN(run) | IN(bench) | IN(logits) | IN(quality))
-#define WITH_DEVICE (WITH_SESSION | IN(info) | IN(selftest))
+#define WITH_DEVICE (WITH_SESSION | IN(serve) | IN(info) | IN(selftest))
 #define WITH_SAMPLING (IN(chat) | IN(run))
 #define FIELD(member) offsetof(struct cli_options, member)
 
 static const struct option options_table[] = {
-    { "-m", OPTION_TEXT, "FILE", WITH_SESSION | WITH_TEXT, FIELD(model), 0, 0,
+    { "-m", OPTION_TEXT, "FILE", WITH_SESSION | WITH_TEXT | IN(serve), FIELD(model), 0, 0,
       "model file (GGUF; of a split model its first part); default: the built-in demo model" },
     { "--device", OPTION_TEXT, "N|NAME", WITH_DEVICE, FIELD(device), 0, 0,
       "device by its number or part of its name, see karat devices" },
     { "--ctx", OPTION_COUNT, "N", WITH_SESSION | IN(info), FIELD(n_context), 1, 1048576,
       "tokens the conversation can hold; default 8192, or what the model allows" },
-    { "--kv", OPTION_CHOICE, "f16|f32", WITH_SESSION, FIELD(cache), 0, 0,
+    { "--ctx", OPTION_COUNT, "N", IN(serve), FIELD(n_context), 1, 1048576,
+      "tokens that each conversation can hold; default 8192, or what the model allows" },
+    { "--kv", OPTION_CHOICE, "f16|f32", WITH_SESSION | IN(serve), FIELD(cache), 0, 0,
       "how keys and values are kept; default f16, for logits f32" },
-    { "--vram", OPTION_COUNT, "MIB", WITH_SESSION | IN(info), FIELD(vram_mib), 1, 16777216,
+    { "--vram", OPTION_COUNT, "MIB", WITH_SESSION | IN(serve) | IN(info), FIELD(vram_mib), 1, 16777216,
       "use at most this much device memory" },
     { "--system", OPTION_TEXT, "TEXT", WITH_SAMPLING, FIELD(system), 0, 0,
       "what the model is told before anything else" },
@@ -53,6 +55,16 @@ static const struct option options_table[] = {
       "drop tokens less likely than this share of the best one" },
     { "--seed", OPTION_COUNT, "N", WITH_SAMPLING, FIELD(seed), 0, 18446744073709551615.0,
       "the same seed, the same answer; 0 or not given: from the clock" },
+    { "--host", OPTION_TEXT, "ADDRESS", IN(serve), FIELD(host), 0, 0,
+      "where to listen; default 127.0.0.1; what other machines can reach needs --api-key" },
+    { "--port", OPTION_COUNT, "N", IN(serve), FIELD(port), 0, 65535, "default 8080; 0 takes any free one" },
+    { "--api-key", OPTION_TEXT, "KEY", IN(serve), FIELD(api_key), 0, 0, "what clients must send to be answered" },
+    { "--alias", OPTION_TEXT, "NAME", IN(serve), FIELD(alias), 0, 0,
+      "what the model is called in replies; default: the file's name" },
+    { "--parallel", OPTION_COUNT, "N", IN(serve), FIELD(parallel), 1, 64, "answers at once; default 4" },
+    { "--queue", OPTION_COUNT, "N", IN(serve), FIELD(queue), 1, 4096,
+      "requests that may wait for their turn, more are told to come back; default 64" },
+    { "--metrics", OPTION_FLAG, NULL, IN(serve), FIELD(metrics), 0, 0, "counters for Prometheus at /metrics" },
     { "-p", OPTION_COUNTS, "N,...", IN(bench), FIELD(prompts), 1, 1048576, "prompt lengths to measure; default 512" },
     { "-n", OPTION_COUNT, "N", IN(bench), FIELD(n_predict), 1, 1048576, "tokens to decode; default 128" },
     { "-d", OPTION_COUNTS, "N,...", IN(bench), FIELD(depths), 0, 1048576,

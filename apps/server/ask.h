@@ -1,0 +1,73 @@
+// server/ask.h -- what a request asks for, in any dialect, checked and in the library's words.
+//
+// One table (ask.c) names every number and switch with its range. Each dialect has a reader that fills the rest:
+// ask_chat.c, ask_completion.c, ask_messages.c, ask_responses.c. Fields that nobody here knows are ignored, as clients
+// expect; a field of the wrong kind or out of range is an error that names it.
+#ifndef SERVER_ASK_H
+#define SERVER_ASK_H
+
+#include "common/json.h"
+#include "server/errors.h"
+
+#define ASK_CHOICES_MAX 16 // of one request
+#define ASK_STOPS_MAX 16
+
+struct wish {
+    bool given;
+    double number; // of a switch 0 or 1
+};
+
+struct ask_prompt {
+    uint32_t *ids;
+    size_t n_ids;
+};
+
+struct ask {
+    // As the request has them; see the table.
+    struct wish max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
+    struct wish seed, n, stream, parallel_calls, add_special, parse_special, with_pieces;
+    bool include_usage; // a last chunk with the usage, in OpenAI's streams
+    bool thinking;
+    bool hide_thoughts; // reasoning_format "none"
+
+    struct text chat; // as karat_render() takes it; empty where there are prompts
+    struct ask_prompt *prompts;
+    size_t n_prompts;
+    unsigned n_choices; // of one prompt
+
+    char *stops[ASK_STOPS_MAX];
+    size_t n_stops;
+    struct karat_generate_options
+        generate; // ready for karat_scheduler_submit(), but for on_piece; borrows from the ask
+};
+
+// Zeroed is empty.
+void ask_free(struct ask *ask);
+
+// Each reads a whole body. On failure false and the fault; the ask is freed by the caller in both cases.
+bool ask_read_chat(struct ask *ask, const struct json *json, struct fault *fault);
+bool ask_read_completion(struct ask *ask, const struct json *json, const struct karat_model *model,
+                         struct fault *fault);
+bool ask_read_messages(struct ask *ask, const struct json *json, bool only_count, struct fault *fault);
+bool ask_read_responses(struct ask *ask, const struct json *json, struct fault *fault);
+
+// ---------------------------------------------------------------------------------------------------- for the readers
+
+// The numbers and switches that stand in the table. Then `generate` from them, with ask_finish().
+bool ask_read_wishes(struct ask *ask, const struct json *json, struct fault *fault);
+bool ask_read_stops(struct ask *ask, const struct json *json, const char *name, struct fault *fault);
+void ask_finish(struct ask *ask, uint32_t n_vocab);
+// Refuses fields that change what is generated and are not served yet, rather than ignoring them.
+bool ask_refuse(const struct json *json, struct fault *fault);
+
+// A member that is there and not null; JSON_NONE else.
+size_t ask_member(const struct json *json, size_t object, const char *name);
+// "is a string", "is 7": what was found, for a sentence.
+void ask_describe(const struct json *json, size_t node, struct text *out);
+// "NAME is FOUND, expected WANTED", about field NAME.
+bool ask_wrong(struct fault *fault, const struct json *json, size_t node, const char *name, const char *wanted);
+
+// The end of `chat`: its tools (a node of the request, or JSON_NONE) and options. `tool_choice` none leaves them out.
+bool ask_finish_chat(struct ask *ask, const struct json *json, size_t tools, size_t tool_choice, struct fault *fault);
+
+#endif

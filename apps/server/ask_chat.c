@@ -1,0 +1,64 @@
+// server/ask_chat.c -- OpenAI's chat completions: messages go to the library as they are, which speaks that dialect.
+#include "server/ask.h"
+
+static bool read_template_options(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t options = ask_member(json, 0, "chat_template_kwargs");
+    const size_t thinking = ask_member(json, options, "enable_thinking");
+    if (options != JSON_NONE && !app_json_is(json, options, JSON_OBJECT))
+        return ask_wrong(fault, json, options, "chat_template_kwargs", "an object");
+    if (thinking == JSON_NONE)
+        return true;
+    if (!app_json_is(json, thinking, JSON_TRUE) && !app_json_is(json, thinking, JSON_FALSE))
+        return ask_wrong(fault, json, thinking, "chat_template_kwargs.enable_thinking", "true or false");
+    ask->thinking = app_json_is(json, thinking, JSON_TRUE);
+    return true;
+}
+
+static bool read_thinking(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    static const char *const efforts[] = { "none", "minimal", "low", "medium", "high", "xhigh", "max" };
+    const size_t effort = ask_member(json, 0, "reasoning_effort"), format = ask_member(json, 0, "reasoning_format");
+    if (effort != JSON_NONE) {
+        size_t i = 0;
+        while (i < sizeof efforts / sizeof efforts[0] && !app_json_equals(json, effort, efforts[i]))
+            ++i;
+        if (i == sizeof efforts / sizeof efforts[0])
+            return ask_wrong(fault, json, effort, "reasoning_effort",
+                             "\"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\" or \"max\"");
+        ask->thinking = i > 0;
+    }
+    if (format != JSON_NONE) {
+        if (!app_json_equals(json, format, "auto") && !app_json_equals(json, format, "deepseek") &&
+            !app_json_equals(json, format, "none"))
+            return ask_wrong(fault, json, format, "reasoning_format", "\"auto\", \"deepseek\" or \"none\"");
+        ask->hide_thoughts = app_json_equals(json, format, "none");
+    }
+    return read_template_options(ask, json, fault);
+}
+
+static bool read_stream_options(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t options = ask_member(json, 0, "stream_options"), usage = ask_member(json, options, "include_usage");
+    if (options != JSON_NONE && !app_json_is(json, options, JSON_OBJECT))
+        return ask_wrong(fault, json, options, "stream_options", "an object");
+    if (usage != JSON_NONE && !app_json_is(json, usage, JSON_TRUE) && !app_json_is(json, usage, JSON_FALSE))
+        return ask_wrong(fault, json, usage, "stream_options.include_usage", "true or false");
+    ask->include_usage = app_json_is(json, usage, JSON_TRUE);
+    return true;
+}
+
+bool ask_read_chat(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t messages = ask_member(json, 0, "messages");
+    if (!app_json_is(json, messages, JSON_ARRAY))
+        return ask_wrong(fault, json, messages, "messages", "a list of messages");
+    if (app_json_count(json, messages) == 0)
+        return fault_set(fault, ERROR_INVALID, "messages", "messages is empty, expected at least one message");
+    if (!ask_read_wishes(ask, json, fault) || !ask_read_stops(ask, json, "stop", fault) || !ask_refuse(json, fault) ||
+        !read_thinking(ask, json, fault) || !read_stream_options(ask, json, fault))
+        return false;
+    app_text_add(&ask->chat, "{\"messages\":");
+    app_json_raw(json, messages, &ask->chat);
+    return ask_finish_chat(ask, json, ask_member(json, 0, "tools"), ask_member(json, 0, "tool_choice"), fault);
+}

@@ -1,0 +1,232 @@
+// server/ask_messages.c -- Anthropic's messages: blocks become the library's messages, one by one.
+#include <stdio.h>
+#include <string.h>
+
+#include "server/ask.h"
+#include "server/turns.h"
+
+struct reader {
+    const struct json *json;
+    struct fault *fault;
+    struct turns turns;
+};
+
+static bool is_type(const struct json *json, size_t block, const char *type)
+{
+    return app_json_equals(json, ask_member(json, block, "type"), type);
+}
+
+// The texts of a string or a list of text blocks, joined.
+static bool join_texts(struct reader *r, size_t node, const char *name, struct text *out)
+{
+    const struct json *json = r->json;
+    if (node == JSON_NONE)
+        return true;
+    if (app_json_is(json, node, JSON_STRING)) {
+        app_json_content(json, node, out);
+        return true;
+    }
+    if (!app_json_is(json, node, JSON_ARRAY))
+        return ask_wrong(r->fault, json, node, name, "a string or a list of text blocks");
+    for (size_t i = app_json_first(json, node); i != JSON_NONE; i = app_json_next(json, node, i)) {
+        const size_t text = ask_member(json, i, "text");
+        struct text plain = { 0 };
+        if (!is_type(json, i, "text") || !app_json_is(json, text, JSON_STRING))
+            return fault_set(r->fault, ERROR_INVALID, name, "%s holds a block that is no text", name);
+        app_json_content(json, text, &plain);
+        // It changes with every request and would make every prompt a new one.
+        if (strncmp(app_text_of(&plain), "x-anthropic-billing-header", 26) != 0) {
+            app_text_add(out, out->size ? "\n" : "");
+            app_text_append(out, app_text_of(&plain), plain.size);
+        }
+        app_text_free(&plain);
+    }
+    return true;
+}
+
+static bool read_system(struct reader *r)
+{
+    struct text plain = { 0 }, raw = { 0 };
+    const bool good = join_texts(r, ask_member(r->json, 0, "system"), "system", &plain);
+    if (good && plain.size) {
+        app_text_json(&raw, plain.data, plain.size);
+        turns_add(&r->turns, "system", &raw);
+    }
+    app_text_free(&plain);
+    app_text_free(&raw);
+    return good;
+}
+
+static bool read_result(struct reader *r, size_t block)
+{
+    const size_t id_node = ask_member(r->json, block, "tool_use_id");
+    struct text id = { 0 }, plain = { 0 }, raw = { 0 };
+    bool good = app_json_is(r->json, id_node, JSON_STRING);
+    if (!good)
+        ask_wrong(r->fault, r->json, id_node, "tool_use_id", "a string");
+    if (good && app_json_is(r->json, ask_member(r->json, block, "is_error"), JSON_TRUE))
+        app_text_add(&plain, "error: ");
+    good = good && join_texts(r, ask_member(r->json, block, "content"), "tool_result.content", &plain);
+    if (good) {
+        app_json_content(r->json, id_node, &id);
+        app_text_json(&raw, app_text_of(&plain), plain.size);
+        turns_add_result(&r->turns, &id, &raw);
+    }
+    app_text_free(&id);
+    app_text_free(&plain);
+    app_text_free(&raw);
+    return good;
+}
+
+// Results first: they answer the calls before this message. What else the user said follows in one message.
+static bool read_user_blocks(struct reader *r, size_t content)
+{
+    const struct json *json = r->json;
+    struct text parts = { 0 };
+    bool good = true;
+    for (size_t i = app_json_first(json, content); good && i != JSON_NONE; i = app_json_next(json, content, i))
+        if (is_type(json, i, "tool_result")) {
+            good = read_result(r, i);
+        } else {
+            app_text_add(&parts, parts.size ? "," : "[");
+            app_json_raw(json, i, &parts);
+        }
+    if (good && parts.size) {
+        app_text_add(&parts, "]");
+        turns_add(&r->turns, "user", &parts);
+    }
+    app_text_free(&parts);
+    return good;
+}
+
+static bool read_model_block(struct reader *r, size_t block)
+{
+    const struct json *json = r->json;
+    struct text text = { 0 }, id = { 0 }, arguments = { 0 };
+    bool good = true;
+    if (is_type(json, block, "text")) {
+        app_json_content(json, ask_member(json, block, "text"), &text);
+        turns_add_content(&r->turns, &text);
+    } else if (is_type(json, block, "thinking")) {
+        app_json_content(json, ask_member(json, block, "thinking"), &text);
+        turns_add_thought(&r->turns, &text);
+    } else if (is_type(json, block, "tool_use")) {
+        app_json_content(json, ask_member(json, block, "name"), &text);
+        app_json_content(json, ask_member(json, block, "id"), &id);
+        app_json_raw(json, ask_member(json, block, "input"), &arguments);
+        turns_add_call(&r->turns, &id, &text, &arguments);
+    } else if (!is_type(json, block, "redacted_thinking")) {
+        good = fault_set(r->fault, ERROR_INVALID, "messages", "messages holds an assistant's block of an unknown type");
+    }
+    app_text_free(&text);
+    app_text_free(&id);
+    app_text_free(&arguments);
+    return good;
+}
+
+static bool read_message(struct reader *r, size_t message)
+{
+    const struct json *json = r->json;
+    const size_t role = ask_member(json, message, "role"), content = ask_member(json, message, "content");
+    const bool model = app_json_equals(json, role, "assistant");
+    struct text raw = { 0 };
+    if (!app_json_is(json, message, JSON_OBJECT))
+        return ask_wrong(r->fault, json, message, "messages", "a list of objects");
+    if (!model && !app_json_equals(json, role, "user") && !app_json_equals(json, role, "system"))
+        return ask_wrong(r->fault, json, role, "role", "\"user\" or \"assistant\"");
+    if (app_json_is(json, content, JSON_STRING)) {
+        if (model) {
+            app_json_content(json, content, &raw);
+            turns_add_content(&r->turns, &raw);
+        } else {
+            app_json_raw(json, content, &raw);
+            turns_add(&r->turns, app_json_equals(json, role, "system") ? "system" : "user", &raw);
+        }
+        app_text_free(&raw);
+        return true;
+    }
+    if (!app_json_is(json, content, JSON_ARRAY))
+        return ask_wrong(r->fault, json, content, "content", "a string or a list of blocks");
+    if (!model)
+        return read_user_blocks(r, content);
+    for (size_t i = app_json_first(json, content); i != JSON_NONE; i = app_json_next(json, content, i))
+        if (!read_model_block(r, i))
+            return false;
+    return true;
+}
+
+static bool read_conversation(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t messages = ask_member(json, 0, "messages");
+    struct reader r = { .json = json, .fault = fault, .turns = { .out = &ask->chat } };
+    if (!app_json_is(json, messages, JSON_ARRAY))
+        return ask_wrong(fault, json, messages, "messages", "a list of messages");
+    if (app_json_count(json, messages) == 0)
+        return fault_set(fault, ERROR_INVALID, "messages", "messages is empty, expected at least one message");
+    app_text_add(&ask->chat, "{\"messages\":[");
+    bool good = read_system(&r);
+    for (size_t i = app_json_first(json, messages); good && i != JSON_NONE; i = app_json_next(json, messages, i))
+        good = read_message(&r, i);
+    turns_end(&r.turns);
+    app_text_add(&ask->chat, "]");
+    return good;
+}
+
+static bool read_tools(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t tools = ask_member(json, 0, "tools");
+    bool any = false;
+    if (tools == JSON_NONE)
+        return true;
+    if (!app_json_is(json, tools, JSON_ARRAY))
+        return ask_wrong(fault, json, tools, "tools", "a list of tools");
+    for (size_t i = app_json_first(json, tools); i != JSON_NONE; i = app_json_next(json, tools, i)) {
+        if (ask_member(json, i, "input_schema") == JSON_NONE)
+            return fault_set(fault, ERROR_INVALID, "tools",
+                             "a tool has no input_schema; tools that a server would have to run are not offered here");
+        app_text_add(&ask->chat, any ? "," : ",\"tools\":[");
+        turns_add_tool(&ask->chat, json, i, "input_schema");
+        any = true;
+    }
+    app_text_add(&ask->chat, any ? "]" : "");
+    return true;
+}
+
+static bool read_tool_choice(const struct json *json, bool *none, struct ask *ask, struct fault *fault)
+{
+    const size_t choice = ask_member(json, 0, "tool_choice");
+    *none = is_type(json, choice, "none");
+    if (app_json_is(json, ask_member(json, choice, "disable_parallel_tool_use"), JSON_TRUE))
+        ask->parallel_calls = (struct wish){ true, 0 };
+    if (choice == JSON_NONE || *none || is_type(json, choice, "auto"))
+        return true;
+    if (is_type(json, choice, "any") || is_type(json, choice, "tool"))
+        return fault_set(fault, ERROR_NOT_SUPPORTED, "tool_choice",
+                         "tool_choice cannot force a call yet; leave it at {\"type\": \"auto\"}");
+    return ask_wrong(fault, json, choice, "tool_choice", "an object of type auto, none, any or tool");
+}
+
+static bool read_thinking(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t thinking = ask_member(json, 0, "thinking");
+    if (thinking == JSON_NONE || is_type(json, thinking, "disabled"))
+        return true;
+    if (!is_type(json, thinking, "enabled") && !is_type(json, thinking, "adaptive"))
+        return ask_wrong(fault, json, thinking, "thinking", "an object of type enabled, adaptive or disabled");
+    ask->thinking = true;
+    return true;
+}
+
+bool ask_read_messages(struct ask *ask, const struct json *json, bool only_count, struct fault *fault)
+{
+    bool no_tools = false;
+    if (!ask_read_wishes(ask, json, fault) || !ask_read_stops(ask, json, "stop_sequences", fault) ||
+        !ask_refuse(json, fault) || !read_thinking(ask, json, fault))
+        return false;
+    if (!only_count && !ask->max_tokens.given)
+        return ask_wrong(fault, json, JSON_NONE, "max_tokens", "a whole number from 1 to 1048576");
+    if (!read_tool_choice(json, &no_tools, ask, fault) || !read_conversation(ask, json, fault) ||
+        (!no_tools && !read_tools(ask, json, fault)))
+        return false;
+    return ask_finish_chat(ask, json, JSON_NONE, JSON_NONE, fault);
+}

@@ -1,0 +1,190 @@
+// server/ask_responses.c -- OpenAI's responses: items become the library's messages, one by one.
+#include "server/ask.h"
+#include "server/turns.h"
+
+struct reader {
+    const struct json *json;
+    struct fault *fault;
+    struct turns turns;
+};
+
+static bool is_type(const struct json *json, size_t node, const char *type)
+{
+    return app_json_equals(json, ask_member(json, node, "type"), type);
+}
+
+// A string, or a list of parts that are texts under any of their names.
+static bool join_texts(struct reader *r, size_t node, const char *name, struct text *out)
+{
+    const struct json *json = r->json;
+    if (app_json_is(json, node, JSON_STRING)) {
+        app_json_content(json, node, out);
+        return true;
+    }
+    if (!app_json_is(json, node, JSON_ARRAY))
+        return ask_wrong(r->fault, json, node, name, "a string or a list of parts");
+    for (size_t i = app_json_first(json, node); i != JSON_NONE; i = app_json_next(json, node, i)) {
+        const size_t text = ask_member(json, i, is_type(json, i, "refusal") ? "refusal" : "text");
+        if (!app_json_is(json, text, JSON_STRING))
+            return fault_set(r->fault, ERROR_INVALID, name, "%s holds a part that is no text; only text is read so far",
+                             name);
+        app_json_content(json, text, out);
+    }
+    return true;
+}
+
+static bool read_message(struct reader *r, size_t item)
+{
+    static const char *const roles[] = { "user", "system", "developer" };
+    const struct json *json = r->json;
+    const size_t role = ask_member(json, item, "role");
+    struct text plain = { 0 }, raw = { 0 };
+    const char *name = app_json_equals(json, role, "assistant") ? "assistant" : NULL;
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; ++i)
+        name = app_json_equals(json, role, roles[i]) ? roles[i] : name;
+    if (!name)
+        return ask_wrong(r->fault, json, role, "role", "\"user\", \"assistant\", \"system\" or \"developer\"");
+    const bool good = join_texts(r, ask_member(json, item, "content"), "content", &plain);
+    if (good && name[0] == 'a') {
+        turns_add_content(&r->turns, &plain);
+    } else if (good) {
+        app_text_json(&raw, app_text_of(&plain), plain.size);
+        turns_add(&r->turns, name, &raw);
+    }
+    app_text_free(&plain);
+    app_text_free(&raw);
+    return good;
+}
+
+static bool read_call(struct reader *r, size_t item)
+{
+    struct text id = { 0 }, name = { 0 }, arguments = { 0 };
+    const struct json *json = r->json;
+    app_json_content(json, ask_member(json, item, "call_id"), &id);
+    app_json_content(json, ask_member(json, item, "name"), &name);
+    app_json_raw(json, ask_member(json, item, "arguments"), &arguments);
+    turns_add_call(&r->turns, &id, &name, &arguments);
+    app_text_free(&id);
+    app_text_free(&name);
+    app_text_free(&arguments);
+    return true;
+}
+
+static bool read_call_output(struct reader *r, size_t item)
+{
+    struct text id = { 0 }, plain = { 0 }, raw = { 0 };
+    app_json_content(r->json, ask_member(r->json, item, "call_id"), &id);
+    const bool good = join_texts(r, ask_member(r->json, item, "output"), "output", &plain);
+    if (good) {
+        app_text_json(&raw, app_text_of(&plain), plain.size);
+        turns_add_result(&r->turns, &id, &raw);
+    }
+    app_text_free(&id);
+    app_text_free(&plain);
+    app_text_free(&raw);
+    return good;
+}
+
+static bool read_reasoning(struct reader *r, size_t item)
+{
+    const size_t content = ask_member(r->json, item, "content");
+    struct text plain = { 0 };
+    const bool good = content == JSON_NONE || join_texts(r, content, "content", &plain);
+    if (good && plain.size)
+        turns_add_thought(&r->turns, &plain);
+    app_text_free(&plain);
+    return good;
+}
+
+static bool read_item(struct reader *r, size_t item)
+{
+    static const struct {
+        const char *type;
+        bool (*read)(struct reader *, size_t);
+    } types[] = { { "message", read_message },
+                  { "function_call", read_call },
+                  { "function_call_output", read_call_output },
+                  { "reasoning", read_reasoning } };
+    if (!app_json_is(r->json, item, JSON_OBJECT))
+        return ask_wrong(r->fault, r->json, item, "input", "a list of objects");
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; ++i)
+        if (is_type(r->json, item, types[i].type))
+            return types[i].read(r, item);
+    if (ask_member(r->json, item, "type") == JSON_NONE)
+        return read_message(r, item);
+    return fault_set(r->fault, ERROR_INVALID, "input",
+                     "input holds an item of a type other than message, function_call, function_call_output and "
+                     "reasoning");
+}
+
+static bool read_conversation(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t input = ask_member(json, 0, "input"), instructions = ask_member(json, 0, "instructions");
+    struct reader r = { .json = json, .fault = fault, .turns = { .out = &ask->chat } };
+    struct text raw = { 0 };
+    bool good = true;
+    app_text_add(&ask->chat, "{\"messages\":[");
+    if (instructions != JSON_NONE && !app_json_is(json, instructions, JSON_STRING)) {
+        good = ask_wrong(fault, json, instructions, "instructions", "a string");
+    } else if (instructions != JSON_NONE) {
+        app_json_raw(json, instructions, &raw);
+        turns_add(&r.turns, "system", &raw);
+        app_text_clear(&raw);
+    }
+    if (good && app_json_is(json, input, JSON_STRING)) {
+        app_json_raw(json, input, &raw);
+        turns_add(&r.turns, "user", &raw);
+    } else if (good && app_json_is(json, input, JSON_ARRAY) && app_json_count(json, input) > 0) {
+        for (size_t i = app_json_first(json, input); good && i != JSON_NONE; i = app_json_next(json, input, i))
+            good = read_item(&r, i);
+    } else if (good) {
+        good = ask_wrong(fault, json, input, "input", "a string or a list of items");
+    }
+    turns_end(&r.turns);
+    app_text_free(&raw);
+    app_text_add(&ask->chat, "]");
+    return good;
+}
+
+static bool read_tools(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t tools = ask_member(json, 0, "tools");
+    bool any = false;
+    if (tools == JSON_NONE)
+        return true;
+    if (!app_json_is(json, tools, JSON_ARRAY))
+        return ask_wrong(fault, json, tools, "tools", "a list of tools");
+    for (size_t i = app_json_first(json, tools); i != JSON_NONE; i = app_json_next(json, tools, i)) {
+        if (!is_type(json, i, "function"))
+            return fault_set(fault, ERROR_INVALID, "tools",
+                             "a tool is of a type other than \"function\", which a server would have to run itself");
+        app_text_add(&ask->chat, any ? "," : ",\"tools\":[");
+        turns_add_tool(&ask->chat, json, i, "parameters");
+        any = true;
+    }
+    app_text_add(&ask->chat, any ? "]" : "");
+    return true;
+}
+
+static bool read_rest(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t format = ask_member(json, ask_member(json, 0, "text"), "format");
+    const size_t effort = ask_member(json, ask_member(json, 0, "reasoning"), "effort");
+    if (format != JSON_NONE && !is_type(json, format, "text"))
+        return fault_set(fault, ERROR_NOT_SUPPORTED, "text.format", "text.format is not served yet");
+    if (effort != JSON_NONE && !app_json_is(json, effort, JSON_STRING))
+        return ask_wrong(fault, json, effort, "reasoning.effort", "a string");
+    ask->thinking = effort != JSON_NONE && !app_json_equals(json, effort, "none");
+    return true;
+}
+
+bool ask_read_responses(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t choice = ask_member(json, 0, "tool_choice");
+    if (!ask_read_wishes(ask, json, fault) || !ask_refuse(json, fault) || !read_rest(ask, json, fault) ||
+        !read_conversation(ask, json, fault))
+        return false;
+    if (!app_json_equals(json, choice, "none") && !read_tools(ask, json, fault))
+        return false;
+    return ask_finish_chat(ask, json, JSON_NONE, choice, fault);
+}

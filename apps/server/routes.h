@@ -1,0 +1,30 @@
+// server/routes.h -- what stands behind each route. Each owes its exchange an end.
+#ifndef SERVER_ROUTES_H
+#define SERVER_ROUTES_H
+
+#include "server/exchange.h"
+
+// generate.c
+void serve_chat(struct exchange *x);
+void serve_completion(struct exchange *x);
+void serve_messages(struct exchange *x);
+void serve_responses(struct exchange *x);
+
+// texts.c
+void serve_count_chat(struct exchange *x);
+void serve_count_messages(struct exchange *x);
+void serve_count_responses(struct exchange *x);
+void serve_tokenize(struct exchange *x);
+void serve_detokenize(struct exchange *x);
+void serve_apply_template(struct exchange *x);
+
+// info.c
+void serve_models(struct exchange *x);
+void serve_model(struct exchange *x);
+void serve_health(struct exchange *x);
+void serve_props(struct exchange *x);
+
+// metrics.c
+void serve_metrics(struct exchange *x);
+
+#endif

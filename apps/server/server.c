@@ -1,0 +1,154 @@
+// server/server.c -- from options to a listening socket, and back when the user has had enough.
+#define _POSIX_C_SOURCE 200809L
+#include "server/server.h"
+
+#include <errno.h>
+#include <event2/thread.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "server/answer.h"
+#include "server/connections.h"
+#include "server/gate.h"
+#include "server/state.h"
+
+bool server_exists(void)
+{
+    return true;
+}
+
+void server_random_name(char *out, size_t n)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    for (size_t i = 0; i < n;) {
+        unsigned char random[64];
+        evutil_secure_rng_get_bytes(random, sizeof random);
+        for (size_t k = 0; k < sizeof random && i < n; ++k)
+            if (random[k] < 4 * (sizeof letters - 1)) // each letter as likely as any other
+                out[i++] = letters[random[k] % (sizeof letters - 1)];
+    }
+    out[n] = '\0';
+}
+
+int64_t server_now(void)
+{
+    return (int64_t)time(NULL);
+}
+
+// ---------------------------------------------------------------------------------------------------- opening
+
+// The file's name without folder and ending.
+static void name_model(struct server *s)
+{
+    const struct server_options *options = s->options;
+    const char *path = options->alias ? options->alias : options->model_path ? options->model_path : "pebble";
+    const char *slash = options->alias ? NULL : strrchr(path, '/');
+    app_text_add(&s->alias, slash ? slash + 1 : path);
+    if (!options->alias && s->alias.size > 5 && strcmp(s->alias.data + s->alias.size - 5, ".gguf") == 0) {
+        s->alias.size -= 5;
+        s->alias.data[s->alias.size] = '\0';
+    }
+}
+
+static bool listen_at(struct server *s, struct text *url, struct text *fault)
+{
+    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(s->http, s->host, s->options->port);
+    if (!bound) {
+        app_text_format(fault, "cannot listen on %s port %u: %s", s->host, s->options->port,
+                        errno ? strerror(errno) : "no such address");
+        return false;
+    }
+    struct sockaddr_storage address = { 0 };
+    socklen_t size = sizeof address;
+    char name[64] = "", service[16] = "";
+    getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&address, &size);
+    getnameinfo((struct sockaddr *)&address, size, name, sizeof name, service, sizeof service,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    const bool six = address.ss_family == AF_INET6;
+    app_text_format(url, six ? "http://[%s]:%s" : "http://%s:%s", name, service);
+    return true;
+}
+
+static void on_signal(evutil_socket_t signal, short what, void *base)
+{
+    (void)signal, (void)what;
+    event_base_loopexit(base, NULL);
+}
+
+static bool open_all(struct server *s, struct text *fault)
+{
+    struct karat_error err = { 0 };
+    if (!s->options->api_key && !gate_is_loopback(s->host)) {
+        app_text_format(
+            fault,
+            "%s can be reached from other machines, so the server wants a key: add --api-key KEY, or listen "
+            "on 127.0.0.1",
+            s->host);
+        return false;
+    }
+    if (evthread_use_pthreads() != 0 || !(s->base = event_base_new()) || !(s->http = evhttp_new(s->base))) {
+        app_text_add(fault, "the event loop cannot be set up");
+        return false;
+    }
+    s->connections = connections_create(s->base, s->http, 0);
+    s->mailbox = mailbox_create(s->base);
+    evhttp_set_gencb(s->http, routes_serve, s);
+    evhttp_set_allowed_methods(s->http, 0x1ff); // others are refused by the table of routes
+    evhttp_set_default_content_type(s->http, NULL);
+    if (karat_scheduler_open(&s->scheduler, s->model, &s->options->scheduler, &err) != KARAT_OK) {
+        app_text_add(fault, err.text);
+        return false;
+    }
+    return true;
+}
+
+static void close_all(struct server *s)
+{
+    karat_scheduler_close(s->scheduler);
+    s->scheduler = NULL;
+    if (s->mailbox)
+        mailbox_empty(s->mailbox);
+    if (s->http)
+        evhttp_free(s->http);
+    connections_destroy(s->connections);
+    mailbox_destroy(s->mailbox);
+    if (s->base)
+        event_base_free(s->base);
+    app_text_free(&s->alias);
+}
+
+bool server_run(struct karat_model *model, const struct server_options *options, server_ready_fn *on_ready, void *user,
+                struct text *fault)
+{
+    struct server s = {
+        .options = options,
+        .host = options->host ? options->host : "127.0.0.1",
+        .model = model,
+        .started = server_now(),
+    };
+    struct event *signals[2] = { 0 };
+    static const int numbers[2] = { SIGINT, SIGTERM };
+    struct text url = { 0 };
+    karat_model_describe(model, &s.facts);
+    name_model(&s);
+    const bool good = open_all(&s, fault) && listen_at(&s, &url, fault);
+    if (good) {
+        for (int i = 0; i < 2; ++i) {
+            signals[i] = evsignal_new(s.base, numbers[i], on_signal, s.base);
+            event_add(signals[i], NULL);
+        }
+        if (on_ready)
+            on_ready(user, url.data);
+        event_base_dispatch(s.base);
+    }
+    for (int i = 0; i < 2; ++i)
+        if (signals[i])
+            event_free(signals[i]);
+    close_all(&s);
+    app_text_free(&url);
+    return good;
+}
