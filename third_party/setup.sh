@@ -16,7 +16,7 @@ case $what in quick | tests | make_*) ;; *) sed -n '2,7s/^# \{0,1\}//p' "$0"; ex
 
 # Why each is here: third_party/README.md.
 quick_packages="gcc libc6-dev cmake ninja-build python3 xz-utils libvulkan1 libvulkan-dev libvulkan-volk-dev
-    libedit-dev"
+    libedit-dev libevent-dev"
 tests_packages="git clang clang-format libclang-rt-14-dev vulkan-validationlayers spirv-tools gcc-mingw-w64-x86-64-win32
     wine wine64 xvfb xauth python3-numpy locales"
 # These have to be newer than Debian 12's own.
@@ -179,6 +179,14 @@ make_mesa26() {
     done
 }
 
+# The clients that tests/server talks with, in the versions that its lock file names.
+make_clients() {
+    mkdir -p "$deps/clients"
+    cp tests/server/package.json tests/server/package-lock.json "$deps/clients/"
+    cd "$deps/clients"
+    npm ci --ignore-scripts --no-audit --no-fund
+}
+
 case $what in make_*)
     "$what"
     exit 0
@@ -205,6 +213,7 @@ if [ $what = tests ]; then
     wanted="$wanted$(missing $tests_packages)$(missing_backports $tests_backports)"
     [ -e "$deps/intel-shim/complete" ] || wanted="$wanted$(missing $shim_packages)$(missing_backports $shim_backports)"
     command -v node >/dev/null || wanted="${wanted}nodejs "
+    command -v npm >/dev/null || wanted="${wanted}npm "
 fi
 install "$(tr ' ' '\n' <<<"$wanted" | sort -u | tr '\n' ' ')"
 
@@ -215,4 +224,6 @@ if [ $what = tests ]; then
     optional swiftshader make_swiftshader || true
     optional mesa26 make_mesa26 || true
     optional intel-shim make_intel_shim || true
+    cmp -s tests/server/package-lock.json "$deps/clients/package-lock.json" || rm -rf "${deps:?}/clients"
+    optional clients make_clients || true
 fi

@@ -26,10 +26,6 @@ int cli_serve(const struct cli_options *options)
         return cli_wrong_usage(CLI_serve, "karat serve takes no words, so \"%s\" has no place", options->rest.words[0]);
     if (options->api_key && strlen(options->api_key) == 0)
         return cli_wrong_usage(CLI_serve, "--api-key is empty");
-    if (!server_exists())
-        return cli_fail("this build has no server");
-    if (!cli_open_model(&model, options, false))
-        return 1;
     const struct server_options wanted = {
         .host = options->host,
         .port = options->port.given ? (uint16_t)options->port.count : 8080,
@@ -44,6 +40,13 @@ int cli_serve(const struct cli_options *options)
             .cache = options->cache && strcmp(options->cache, "f32") == 0 ? KARAT_CACHE_F32 : KARAT_CACHE_F16,
         },
     };
+    if (!server_check(&wanted, &fault)) {
+        code = cli_fail("%s", app_text_of(&fault));
+        app_text_free(&fault);
+        return code;
+    }
+    if (!cli_open_model(&model, options, false))
+        return 1;
     if (server_run(model, &wanted, on_ready, (void *)options, &fault))
         code = cli_done();
     else

@@ -16,9 +16,21 @@
 #include "server/gate.h"
 #include "server/state.h"
 
-bool server_exists(void)
+static const char *host_of(const struct server_options *options)
 {
-    return true;
+    return options->host ? options->host : "127.0.0.1";
+}
+
+bool server_check(const struct server_options *options, struct text *fault)
+{
+    const char *host = host_of(options);
+    if (options->api_key || gate_is_loopback(host))
+        return true;
+    app_text_format(fault,
+                    "%s can be reached from other machines, so the server wants a key: add --api-key KEY, or listen on "
+                    "127.0.0.1",
+                    host);
+    return false;
 }
 
 void server_random_name(char *out, size_t n)
@@ -82,14 +94,6 @@ static void on_signal(evutil_socket_t signal, short what, void *base)
 static bool open_all(struct server *s, struct text *fault)
 {
     struct karat_error err = { 0 };
-    if (!s->options->api_key && !gate_is_loopback(s->host)) {
-        app_text_format(
-            fault,
-            "%s can be reached from other machines, so the server wants a key: add --api-key KEY, or listen "
-            "on 127.0.0.1",
-            s->host);
-        return false;
-    }
     if (evthread_use_pthreads() != 0 || !(s->base = event_base_new()) || !(s->http = evhttp_new(s->base))) {
         app_text_add(fault, "the event loop cannot be set up");
         return false;
@@ -126,7 +130,7 @@ bool server_run(struct karat_model *model, const struct server_options *options,
 {
     struct server s = {
         .options = options,
-        .host = options->host ? options->host : "127.0.0.1",
+        .host = host_of(options),
         .model = model,
         .started = server_now(),
     };

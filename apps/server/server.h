@@ -19,14 +19,16 @@ struct server_options {
     struct karat_scheduler_options scheduler;
 };
 
+// False with one sentence when these options cannot be served, whatever the model: no libevent in this build, or an
+// address that other machines can reach without a key.
+bool server_check(const struct server_options *options, struct text *fault);
+
 // Called once requests are taken, with the address to reach them at, such as "http://127.0.0.1:8080".
 typedef void server_ready_fn(void *user, const char *url);
 
-// Serves until SIGINT or SIGTERM. False with one sentence in *fault when it cannot begin.
+// Serves until SIGINT or SIGTERM; the options have been checked. False with one sentence in *fault when it cannot
+// begin.
 bool server_run(struct karat_model *model, const struct server_options *options, server_ready_fn *on_ready, void *user,
                 struct text *fault);
-
-// Whether this build can serve at all.
-bool server_exists(void);
 
 #endif

@@ -1,0 +1,84 @@
+"""karat serve as a process, for the tests in this folder."""
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+PATIENCE = float(os.environ.get("KARAT_TEST_PATIENCE", "1"))
+TIMEOUT_S = 60 * PATIENCE
+
+
+class Server:
+    """with Server(program, "--alias", "demo") as server: server.ask("GET", "/health")"""
+
+    def __init__(self, program, *options):
+        self.words = [*program, "serve", "--port", "0", *options]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        said = b""
+        while not (found := re.search(rb"serving at (http://([^/\s]+))", said)):
+            line = self.process.stderr.readline()
+            if not line:
+                raise RuntimeError(f"{' '.join(self.words)} did not come up: {said.decode()}")
+            said += line
+        self.url, self.address = found.group(1).decode(), found.group(2).decode()
+        return self
+
+    def __exit__(self, *_):
+        """The server ends when it is told to, cleanly, whatever its clients were doing."""
+        self.process.send_signal(signal.SIGTERM)
+        rest = self.process.stderr.read().decode()
+        if self.process.wait(TIMEOUT_S) != 0:
+            raise RuntimeError(f"the server ended with {self.process.returncode}: {rest}")
+
+    def connect(self):
+        return http.client.HTTPConnection(self.address, timeout=TIMEOUT_S)
+
+    def ask(self, method, path, body=None, headers=None):
+        """Status, headers, and the body: as JSON where it says it is, else as text."""
+        connection = self.connect()
+        data = body if body is None or isinstance(body, (bytes, str)) else json.dumps(body)
+        connection.request(method, path, data, headers or {})
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        connection.close()
+        is_json = (reply.getheader("Content-Type") or "").startswith("application/json")
+        return reply.status, reply.headers, json.loads(text) if is_json and text else text
+
+    def events(self, path, body):
+        """The events of a stream, as (name or None, data or the text of it)."""
+        status, headers, text = self.ask("POST", path, body)
+        assert status == 200 and headers["Content-Type"].startswith("text/event-stream"), (status, text)
+        events = []
+        for block in text.split("\n\n"):
+            name = data = None
+            for line in block.split("\n"):
+                if line.startswith("event: "):
+                    name = line[7:]
+                elif line.startswith("data: "):
+                    data = line[6:]
+            if data is not None:
+                events.append((name, data if data == "[DONE]" else json.loads(data)))
+        return events
+
+
+def program_of(word):
+    """The program's words; ends the test where there is nothing to test, and says which."""
+    program = word.split()
+    probe = subprocess.run([*program, "serve", "--host", "0.0.0.0"], capture_output=True, text=True)
+    if "this build has no server" in probe.stderr:
+        assert probe.returncode == 1 and probe.stderr.replace("\r", "") == "karat: this build has no server\n", probe
+        print("a build without a server says so in one sentence; there is nothing else to test")
+        sys.exit(0)
+    wanted = ("karat: 0.0.0.0 can be reached from other machines, so the server wants a key: add --api-key KEY, or listen on "
+              "127.0.0.1\n")
+    assert probe.returncode == 1 and probe.stderr == wanted, probe
+    devices = subprocess.run([*program, "devices", "--json"], capture_output=True, text=True)
+    if devices.returncode != 0 or devices.stdout.strip() in ("", "[]"):
+        print("skipped: karat devices finds no Vulkan device")
+        sys.exit(77)
+    return program
