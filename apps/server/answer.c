@@ -221,7 +221,7 @@ void answer_start(struct exchange *exchange, struct ask *ask, const struct write
 
 static void begin(struct answer *answer)
 {
-    if (answer->begun || answer->failed || answer->gone || !answer->ask.stream.number)
+    if (answer->begun || answer->failed || answer->gone || answer->ask.stream.number == 0)
         return;
     answer->begun = true;
     exchange_stream_begin(answer->exchange);
@@ -252,7 +252,7 @@ static void take_piece(struct choice *choice, enum karat_piece kind, const struc
     if (answer->failed || answer->gone)
         return;
     if (kind == KARAT_PIECE_TOOL_CALL) {
-        if (choice->n_calls == 1 && parallel->given && !parallel->number) {
+        if (choice->n_calls == 1 && parallel->given && parallel->number == 0) {
             karat_scheduler_cancel(answer->server->scheduler, choice->ticket);
             return;
         }
@@ -276,7 +276,7 @@ static void take_end(struct choice *choice, const struct letter *letter)
     choice->times = letter->times;
     // A call too many was cancelled by us; any other cancel is that of a client that left, or of the server's end.
     const bool one_call = letter->err.status == KARAT_ERR_CANCELLED && choice->n_calls == 1 && !answer->gone &&
-                          answer->ask.parallel_calls.given && !answer->ask.parallel_calls.number;
+                          answer->ask.parallel_calls.given && answer->ask.parallel_calls.number == 0;
     if (one_call)
         choice->stop = KARAT_STOP_TOOL_CALLS;
     else if (letter->err.status == KARAT_ERR_CANCELLED) {

@@ -55,15 +55,16 @@ void serve_tokenize(struct exchange *x)
         return;
     }
     app_json_content(&x->json, node, &content);
-    const unsigned flags = (ask.add_special.number ? KARAT_TOKENIZE_BOS : 0u) |
-                           (!ask.parse_special.given || ask.parse_special.number ? KARAT_TOKENIZE_SPECIAL : 0u);
+    const unsigned flags = (ask.add_special.number != 0 ? KARAT_TOKENIZE_BOS : 0u) |
+                           (!ask.parse_special.given || ask.parse_special.number != 0 ? KARAT_TOKENIZE_SPECIAL : 0u);
     if (karat_tokenize(x->server->model, app_text_of(&content), content.size, flags, &ids, &n_ids, &err) != KARAT_OK) {
         fail_with(x, &err);
     } else {
         app_text_add(&out, "{\"tokens\":[");
         for (size_t i = 0; i < n_ids; ++i) {
-            app_text_format(&out, ask.with_pieces.number ? "%s{\"id\":%u,\"piece\":" : "%s%u", i ? "," : "", ids[i]);
-            if (ask.with_pieces.number) {
+            app_text_format(&out, ask.with_pieces.number != 0 ? "%s{\"id\":%u,\"piece\":" : "%s%u", i ? "," : "",
+                            ids[i]);
+            if (ask.with_pieces.number != 0) {
                 add_piece(&out, x->server, ids[i]);
                 app_text_add(&out, "}");
             }
