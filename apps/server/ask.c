@@ -64,6 +64,7 @@ void ask_free(struct ask *ask)
         free(ask->stops[i]);
     free(ask->prompts);
     app_text_free(&ask->chat);
+    app_text_free(&ask->begun);
     *ask = (struct ask){ 0 };
 }
 
@@ -201,8 +202,16 @@ bool ask_finish_chat(struct ask *ask, const struct json *json, size_t tools, siz
         app_text_add(&ask->chat, ",\"tools\":");
         app_json_raw(json, tools, &ask->chat);
     }
-    app_text_format(&ask->chat, ",\"options\":{\"enable_thinking\":%s,\"add_generation_prompt\":true}}",
+    if (ask->has_begun && ask->thinking)
+        return fault_set(fault, ERROR_INVALID, "messages",
+                         "a final message of the assistant is gone on from without thinking only");
+    app_text_format(&ask->chat, ",\"options\":{\"enable_thinking\":%s,\"add_generation_prompt\":true",
                     ask->thinking ? "true" : "false");
+    if (ask->has_begun) {
+        app_text_add(&ask->chat, ",\"begun_answer\":");
+        app_text_json(&ask->chat, app_text_of(&ask->begun), ask->begun.size);
+    }
+    app_text_add(&ask->chat, "}}");
     return true;
 }
 

@@ -30,7 +30,9 @@ struct ask {
     bool thinking;
     bool hide_thoughts; // reasoning_format "none"
 
-    struct text chat; // as karat_render() takes it; empty where there are prompts
+    struct text chat;  // as karat_render() takes it; empty where there are prompts
+    struct text begun; // what a final message of the assistant says; the answer goes on from there
+    bool has_begun;
     struct ask_prompt *prompts;
     size_t n_prompts;
     unsigned n_choices; // of one prompt

@@ -48,6 +48,53 @@ static bool read_stream_options(struct ask *ask, const struct json *json, struct
     return true;
 }
 
+static bool is_assistant(const struct json *json, size_t message)
+{
+    return app_json_equals(json, ask_member(json, message, "role"), "assistant");
+}
+
+// A final message of the assistant without calls is no message: the answer goes on from it.
+static bool read_begun(struct ask *ask, const struct json *json, size_t message, struct fault *fault)
+{
+    const size_t content = ask_member(json, message, "content");
+    ask->has_begun = true;
+    if (app_json_is(json, content, JSON_STRING)) {
+        app_json_content(json, content, &ask->begun);
+        return true;
+    }
+    for (size_t i = app_json_first(json, content); i != JSON_NONE; i = app_json_next(json, content, i)) {
+        const size_t text = ask_member(json, i, "text");
+        if (!app_json_is(json, text, JSON_STRING))
+            return fault_set(fault, ERROR_INVALID, "messages", "a final message of the assistant may hold text only");
+        app_json_content(json, text, &ask->begun);
+    }
+    return true;
+}
+
+static bool read_messages(struct ask *ask, const struct json *json, size_t messages, struct fault *fault)
+{
+    size_t last = JSON_NONE, before = JSON_NONE;
+    for (size_t i = app_json_first(json, messages); i != JSON_NONE; i = app_json_next(json, messages, i)) {
+        before = last;
+        last = i;
+    }
+    const bool begun = is_assistant(json, last) && ask_member(json, last, "tool_calls") == JSON_NONE;
+    if (begun && before != JSON_NONE && is_assistant(json, before))
+        return fault_set(fault, ERROR_INVALID, "messages",
+                         "messages ends with two messages of the assistant, expected at most one");
+    if (begun && !read_begun(ask, json, last, fault))
+        return false;
+    app_text_add(&ask->chat, "{\"messages\":[");
+    for (size_t i = app_json_first(json, messages); i != JSON_NONE; i = app_json_next(json, messages, i)) {
+        if (begun && i == last)
+            break;
+        app_text_add(&ask->chat, i == app_json_first(json, messages) ? "" : ",");
+        app_json_raw(json, i, &ask->chat);
+    }
+    app_text_add(&ask->chat, "]");
+    return true;
+}
+
 bool ask_read_chat(struct ask *ask, const struct json *json, struct fault *fault)
 {
     const size_t messages = ask_member(json, 0, "messages");
@@ -58,7 +105,7 @@ bool ask_read_chat(struct ask *ask, const struct json *json, struct fault *fault
     if (!ask_read_wishes(ask, json, fault) || !ask_read_stops(ask, json, "stop", fault) || !ask_refuse(json, fault) ||
         !read_thinking(ask, json, fault) || !read_stream_options(ask, json, fault))
         return false;
-    app_text_add(&ask->chat, "{\"messages\":");
-    app_json_raw(json, messages, &ask->chat);
+    if (!read_messages(ask, json, messages, fault))
+        return false;
     return ask_finish_chat(ask, json, ask_member(json, 0, "tools"), ask_member(json, 0, "tool_choice"), fault);
 }

@@ -167,6 +167,7 @@ static bool read_conversation(struct ask *ask, const struct json *json, struct f
     bool good = read_system(&r);
     for (size_t i = app_json_first(json, messages); good && i != JSON_NONE; i = app_json_next(json, messages, i))
         good = read_message(&r, i);
+    ask->has_begun = good && turns_take_begun(&r.turns, &ask->begun);
     turns_end(&r.turns);
     app_text_add(&ask->chat, "]");
     return good;

@@ -140,6 +140,7 @@ static bool read_conversation(struct ask *ask, const struct json *json, struct f
     } else if (good) {
         good = ask_wrong(fault, json, input, "input", "a string or a list of items");
     }
+    ask->has_begun = good && turns_take_begun(&r.turns, &ask->begun);
     turns_end(&r.turns);
     app_text_free(&raw);
     app_text_add(&ask->chat, "]");

@@ -12,7 +12,8 @@
 #include "common/platform.h"
 #include "server/errors.h"
 
-// One connection. The reference on its bufferevent keeps the pointer good after evhttp has closed it.
+// One connection. The reference on its bufferevent keeps the pointer good after evhttp has freed it, and its socket
+// open until the next sweep.
 struct link {
     struct connections *owner;
     struct bufferevent *bev;
@@ -107,6 +108,16 @@ static void release(struct link *link)
     free(link);
 }
 
+// evhttp always listens for the end of a connection that it has.
+static bool is_gone(const struct link *link)
+{
+    bufferevent_data_cb on_read, on_write;
+    bufferevent_event_cb on_event;
+    void *argument;
+    bufferevent_getcb(link->bev, &on_read, &on_write, &on_event, &argument);
+    return !on_event;
+}
+
 static void on_sweep(evutil_socket_t fd, short what, void *user)
 {
     struct connections *c = user;
@@ -114,15 +125,14 @@ static void on_sweep(evutil_socket_t fd, short what, void *user)
     (void)fd, (void)what;
     for (size_t i = 0; i < c->n_links;) {
         struct link *link = c->links[i];
-        const evutil_socket_t socket = bufferevent_getfd(link->bev);
-        if (socket < 0) {
+        if (is_gone(link)) {
             release(link);
             c->links[i] = c->links[--c->n_links];
             continue;
         }
         const bool late = link->request_ns && now - link->request_ns > c->request_ns_max;
         if (late || (i >= CONNECTIONS_MAX && !link->answering))
-            shutdown(socket, SHUT_RDWR); // evhttp sees the end of it and frees what it has
+            shutdown(bufferevent_getfd(link->bev), SHUT_RDWR); // evhttp sees the end of it and frees what it has
         ++i;
     }
 }
@@ -130,7 +140,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *user)
 struct connections *connections_create(struct event_base *base, struct evhttp *http, unsigned request_seconds)
 {
     struct connections *c = app_memory_new(1, sizeof *c);
-    const struct timeval period = { .tv_usec = 500000 };
+    const struct timeval period = { .tv_usec = 100000 };
     c->base = base;
     c->request_ns_max = (uint64_t)(request_seconds ? request_seconds : CONNECTION_REQUEST_S) * 1000000000u;
     c->sweep = event_new(base, -1, EV_PERSIST, on_sweep, c);

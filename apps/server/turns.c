@@ -74,6 +74,15 @@ void turns_add_call(struct turns *t, const struct text *id, const struct text *n
     app_text_add(&t->calls, "}}");
 }
 
+bool turns_take_begun(struct turns *t, struct text *out)
+{
+    if (!t->of_model || t->calls.size)
+        return false;
+    app_text_append(out, app_text_of(&t->content), t->content.size);
+    t->of_model = false;
+    return true;
+}
+
 void turns_end(struct turns *t)
 {
     flush(t);

@@ -23,6 +23,9 @@ void turns_add_content(struct turns *turns, const struct text *plain);
 // `arguments` is JSON: an object, or the text of one.
 void turns_add_call(struct turns *turns, const struct text *id, const struct text *name, const struct text *arguments);
 
+// Takes the text of the model that is being gathered, if it called nothing: an answer that is to be gone on from. Its
+// thought is dropped.
+bool turns_take_begun(struct turns *turns, struct text *out);
 void turns_end(struct turns *turns); // writes what is gathered and frees what it was gathered in
 
 // Appends ,"tools":[...] entries: one function declaration from the members of node with these names.

@@ -391,7 +391,7 @@ KARAT_API enum karat_status karat_detokenize(const struct karat_model *model, co
 enum karat_render_flags { KARAT_RENDER_NO_FIXES = 1 }; // exactly the publisher's template, its defects included
 
 // `request` is {"messages": [...], "tools": [...] or null, "options": {"enable_thinking", "preserve_thinking",
-// "add_generation_prompt"}}.
+// "add_generation_prompt", "begun_answer"}}; the latter is text that the model goes on from, without thinking.
 KARAT_API enum karat_status karat_render(const struct karat_model *model, const char *request, unsigned flags,
                                          char **text_out, struct karat_error *err);
 

@@ -482,6 +482,20 @@ static enum karat_status write_start(struct chat_writer *w, const struct json *b
     return KARAT_OK;
 }
 
+// The answer begins with this text, which is in the prompt; it is not trimmed.
+static enum karat_status write_begun_answer(struct render *r, const struct json *text)
+{
+    struct chat_writer *w = &r->writer;
+    if (!text || text->kind == JSON_NULL)
+        return KARAT_OK;
+    if (text->kind != JSON_STRING)
+        return REJECT(w, "options.begun_answer is %s, expected a string", json_kind_name(text));
+    if (!r->generation_prompt || r->thinking)
+        return REJECT(w, "options.begun_answer wants a generation prompt and no thinking");
+    writer_text(w, text->text);
+    return KARAT_OK;
+}
+
 static enum karat_status check_list(struct chat_writer *w, const struct json *value, const char *name)
 {
     if (!json_truthy(value) || value->kind == JSON_ARRAY)
@@ -504,6 +518,7 @@ static enum karat_status render_all(struct render *r, const struct json *request
     TRY(write_messages(r));
     if (r->generation_prompt)
         write_generation_prompt(r);
+    TRY(write_begun_answer(r, json_find(options, "begun_answer")));
     TRY(writer_finish(w));
 cleanup:
     return status;

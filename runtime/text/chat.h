@@ -33,8 +33,9 @@ struct chat_prompt {
 };
 
 // Renders {"messages": [...], "tools": [...] or null, "options": {"enable_thinking", "preserve_thinking",
-// "add_generation_prompt", "bos_token"}}; messages and tools as in OpenAI's chat format, images as parts of type
-// "image" or "image_url". All but messages may be missing. bos_token may only be "<bos>" or "" (no start token).
+// "add_generation_prompt", "bos_token", "begun_answer"}}; messages and tools as in OpenAI's chat format, images as
+// parts of type "image" or "image_url". All but messages may be missing. bos_token may only be "<bos>" or "" (no start
+// token); begun_answer follows the generation prompt as it is.
 //
 //   out       zeroed by the call; the caller frees it with chat_prompt_free() after success
 //   request   must live as long as the prompt's media pointers are used

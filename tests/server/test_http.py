@@ -154,6 +154,22 @@ OPEN = [
     ("a system message and parts", "POST", "/v1/chat/completions", chat(messages=[
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "Hello!"}]}]), {}, 200, {"choices.0.finish_reason": "stop"}),
+    ("a begun answer is gone on from", "POST", "/v1/chat/completions", chat(messages=HELLO["messages"] + [
+        {"role": "assistant", "content": "Hello! How can"}]), {}, 200, {"choices.0.message.content": " I help you?"}),
+    ("a begun answer in parts, in a prompt", "POST", "/apply-template", chat(messages=HELLO["messages"] + [
+        {"role": "assistant", "content": [{"type": "text", "text": "Hello! "}, {"type": "text", "text": "How"}]}]), {}, 200,
+     {"prompt": R(r"<channel\|>Hello! How$")}),
+    ("a begun answer and a thought", "POST", "/v1/chat/completions", chat(reasoning_effort="low", messages=HELLO["messages"] + [
+        {"role": "assistant", "content": "Hello!"}]), {}, 400,
+     wrong("invalid_request_error", "a final message of the assistant is gone on from without thinking only", "messages")),
+    ("two begun answers", "POST", "/v1/chat/completions", chat(messages=HELLO["messages"] + [
+        {"role": "assistant", "content": "a"}] * 2), {}, 400,
+     wrong("invalid_request_error", "messages ends with two messages of the assistant, expected at most one", "messages")),
+    ("a begun answer that is no text", "POST", "/v1/chat/completions", chat(messages=HELLO["messages"] + [
+        {"role": "assistant", "content": [{"type": "image"}]}]), {}, 400,
+     wrong("invalid_request_error", "a final message of the assistant may hold text only", "messages")),
+    ("Anthropic's begun answer", "POST", "/v1/messages", messages(messages=HELLO["messages"] + [
+        {"role": "assistant", "content": "Hello! How can"}]), {}, 200, {"content.0.text": " I help you?"}),
     ("two choices", "POST", "/v1/chat/completions", chat(n=2), {}, 200,
      {"choices.0.message.content": ANSWER, "choices.1.message.content": ANSWER, "choices.1.index": 1,
       "usage.prompt_tokens": 15, "usage.completion_tokens": 20}),
@@ -167,8 +183,9 @@ OPEN = [
       "choices.0.message.tool_calls.0.type": "function", "choices.0.message.tool_calls.0.id": R("^call_"),
       "choices.0.message.tool_calls.0.function.name": "get_weather",
       "choices.0.message.tool_calls.0.function.arguments": '{"city":"Paris"}'}),
-    ("tools that may not be called", "POST", "/v1/chat/completions", {**ASK_WEATHER, "tool_choice": "none", "max_tokens": 20}, {},
-     200, {"choices.0.message.tool_calls": None}),
+    ("tools that may not be called are not shown", "POST", "/apply-template", {**ASK_WEATHER, "tool_choice": "none"}, {}, 200,
+     {"prompt": R(r"(?s)^(?!.*get_weather)")}),
+    ("tools that may be called are shown", "POST", "/apply-template", ASK_WEATHER, {}, 200, {"prompt": R("get_weather")}),
     ("a completion", "POST", "/v1/completions", {"prompt": "The", "max_tokens": 4, "temperature": 0}, {}, 200,
      {"object": "text_completion", "id": R("^cmpl-"), "choices.0.text": R("."), "choices.0.finish_reason": "length"}),
     ("completions of several prompts", "POST", "/v1/completions",
@@ -370,6 +387,11 @@ def raw(server, data):
     return plug
 
 
+def connections_that_ended_are_forgotten(server):
+    for _ in range(1000):  # more than there may be at once
+        assert server.ask("GET", "/health")[0] == 200
+
+
 def requests_that_are_sent_ahead_are_answered_in_turn(server):
     body = json.dumps(chat(max_tokens=2)).encode()
     one = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -463,17 +485,17 @@ def a_page_of_this_machine_may_ask_first(server):
 
 STORIES = [a_chat_streams_what_the_whole_reply_says, a_call_streams_its_head_once_and_then_its_arguments, a_completion_streams,
            messages_stream_as_blocks, a_response_streams_items_whose_deltas_make_the_text, a_seed_repeats_and_another_does_not,
-           a_connection_serves_one_request_after_another, requests_that_are_sent_ahead_are_answered_in_turn,
+           a_connection_serves_one_request_after_another,
+           connections_that_ended_are_forgotten, requests_that_are_sent_ahead_are_answered_in_turn,
            what_evhttp_refuses_is_refused_in_json, a_body_beyond_the_limit_is_refused, a_client_that_leaves_ends_its_work,
            a_full_queue_sends_clients_away_for_a_while, many_at_once_are_answered_as_alone, a_page_of_this_machine_may_ask_first]
 
 
-def tell(server, story):
+def tell(server, story, name):
     try:
-        story(server)
-        return []
+        return story(server) or []
     except Exception as fault:  # whatever it is, the other tests go on
-        return [f"{story.__name__}: {type(fault).__name__}: {fault}"]
+        return [f"{name}: {type(fault).__name__}: {fault}"]
 
 
 def main():
@@ -482,16 +504,18 @@ def main():
     n, faults = 0, []
     with Server(program, "--alias", "demo", "--ctx", "512", "--parallel", "2", "--queue", "1", "--metrics") as server:
         for row in filter(lambda row: chosen(row[0]), OPEN):
-            n, faults = n + 1, faults + check_row(server, row)
+            n, faults = n + 1, faults + tell(server, lambda s, row=row: check_row(s, row), row[0])
         for story in filter(lambda story: chosen(story.__name__), STORIES):
-            n, faults = n + 1, faults + tell(server, story)
+            n, faults = n + 1, faults + tell(server, story, story.__name__)
         if not names or "end" in names:
             body = json.dumps(LONG).encode()  # the server is stopped while it answers this
-            raw(server, b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            plug = raw(server, b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             assert wait_until(lambda: running(server) == 1, 10)
+    if not names or "end" in names:
+        plug.close()
     with Server(program, "--api-key", KEY, "--host", "localhost") as server:
         for row in filter(lambda row: chosen(row[0]), WITH_KEY):
-            n, faults = n + 1, faults + check_row(server, row)
+            n, faults = n + 1, faults + tell(server, lambda s, row=row: check_row(s, row), row[0])
     print("\n".join(f"FAIL {f}" for f in faults))
     print(f"{n} cases, {len(faults)} failed")
     return 1 if faults or not n else 0

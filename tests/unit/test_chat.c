@@ -325,6 +325,48 @@ TEST(controls_typed_by_a_user_stay_text_and_text_between_controls_is_one_item)
     arena_free(&arena);
 }
 
+TEST(a_begun_answer_follows_the_prompt_untrimmed)
+{
+    static const struct {
+        const char *options, *expected;
+        enum karat_status status;
+    } cases[] = {
+        { "{\"add_generation_prompt\":true,\"begun_answer\":\" a <|turn> \"}",
+          "<bos><|turn>user\nq<turn|>\n" PROMPT " a <|turn> ", KARAT_OK },
+        { "{\"add_generation_prompt\":true,\"begun_answer\":null}", "<bos><|turn>user\nq<turn|>\n" PROMPT, KARAT_OK },
+        { "{\"add_generation_prompt\":true,\"begun_answer\":1}", "options.begun_answer is a number, expected a string",
+          KARAT_ERR_ARGUMENT },
+        { "{\"begun_answer\":\"a\"}", "options.begun_answer wants a generation prompt and no thinking",
+          KARAT_ERR_ARGUMENT },
+        { "{\"add_generation_prompt\":true,\"enable_thinking\":true,\"begun_answer\":\"a\"}",
+          "options.begun_answer wants a generation prompt and no thinking", KARAT_ERR_ARGUMENT },
+    };
+    for (size_t i = 0; i < COUNT(cases); ++i) {
+        struct arena arena = { 0 };
+        struct karat_error err = { 0 };
+        struct json *request = NULL;
+        struct chat_prompt prompt = { 0 };
+        struct text document = { 0 }, text = { 0 };
+        t->row = cases[i].options;
+        text_append_format(&document, "{\"messages\":[" USER "],\"options\":%s}", cases[i].options);
+        REQUIRE_OK(json_parse(&request, &arena, text_span(&document), NULL, &err), err);
+        CHECK_UINT(chat_render(&prompt, request, NULL, &err), cases[i].status);
+        if (cases[i].status == KARAT_OK) {
+            chat_prompt_text(&prompt, &text);
+            CHECK_TEXT(text.data, cases[i].expected);
+            // A control's name in it stays text.
+            CHECK_UINT(prompt.items[prompt.n_items - 1].control, i == 1);
+        } else {
+            CHECK_TEXT(err.text, cases[i].expected);
+        }
+        chat_prompt_free(&prompt);
+        text_free(&document);
+        text_free(&text);
+        arena_free(&arena);
+    }
+    t->row = NULL;
+}
+
 TEST(a_prompt_says_when_it_ends_in_a_thought)
 {
     struct arena arena = { 0 };

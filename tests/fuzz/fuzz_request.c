@@ -1,0 +1,83 @@
+// tests/fuzz/fuzz_request.c -- any body is refused in one sentence or becomes a conversation that the library can
+// judge.
+//
+// The first byte chooses the dialect, the rest is the body.
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/ask.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void demand(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_fault(const struct fault *fault)
+{
+    struct json json;
+    struct text out = { 0 }, why = { 0 };
+    demand(strlen(fault->message) > 0);
+    for (int dialect = DIALECT_OPENAI; dialect <= DIALECT_ANTHROPIC; ++dialect) {
+        error_write(&out, (enum dialect)dialect, fault, "req_1");
+        demand(app_json_parse(&json, out.data, out.size, &why));
+        app_json_free(&json);
+        app_text_clear(&out);
+    }
+    app_text_free(&out);
+}
+
+static void check_ask(struct ask *ask)
+{
+    struct karat_error err = { 0 };
+    struct json json;
+    struct text why = { 0 };
+    char *prompt = NULL;
+    ask_finish(ask, 262144);
+    demand(ask->n_choices >= 1 && ask->n_choices <= ASK_CHOICES_MAX && ask->generate.sampling.seed != 0);
+    demand(app_json_parse(&json, app_text_of(&ask->chat), ask->chat.size, &why));
+    app_json_free(&json);
+    // Rendering needs no model.
+    if (karat_render(NULL, ask->chat.data, 0, &prompt, &err) != KARAT_OK)
+        demand(err.status == KARAT_ERR_ARGUMENT || err.status == KARAT_ERR_FORMAT ||
+               err.status == KARAT_ERR_UNSUPPORTED || err.status == KARAT_ERR_MEMORY);
+    karat_free(prompt);
+}
+
+static bool read_ask(struct ask *ask, const struct json *json, uint8_t dialect, struct fault *fault)
+{
+    switch (dialect & 3) {
+    case 0:
+        return ask_read_chat(ask, json, fault);
+    case 1:
+        return ask_read_responses(ask, json, fault);
+    default:
+        return ask_read_messages(ask, json, dialect & 1, fault);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct json json;
+    struct text why = { 0 };
+    if (size == 0)
+        return 0;
+    char *body = app_memory_copy((const char *)data + 1, size - 1);
+    if (app_json_parse(&json, body, size - 1, &why)) {
+        struct ask ask = { 0 };
+        struct fault fault = { 0 };
+        if (!app_json_is(&json, 0, JSON_OBJECT))
+            ;
+        else if (read_ask(&ask, &json, data[0], &fault))
+            check_ask(&ask);
+        else
+            check_fault(&fault);
+        ask_free(&ask);
+        app_json_free(&json);
+    }
+    app_text_free(&why);
+    free(body);
+    return 0;
+}
