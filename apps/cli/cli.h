@@ -17,7 +17,7 @@
 #define CLI_COMMANDS(X)                                                                                             \
     X(chat, "[-m FILE] [options]", "talk with a model; without -m with pebble, the built-in demo model")            \
     X(run, "[-m FILE] [options] PROMPT", "print one answer; PROMPT - reads it from the standard input")             \
-    X(serve, "[-m FILE] [options]", "answer OpenAI's and Anthropic's clients over HTTP, on this machine only")       \
+    X(serve, "[-m FILE] [options]", "answer OpenAI's and Anthropic's clients over HTTP, on this machine only")      \
     X(info, "FILE [--json]", "what a model file holds, and how it would be placed on this machine")                 \
     X(devices, "[--json]", "the Vulkan devices, their features, and which one is chosen")                           \
     X(selftest, "[--device N]", "compare every kernel on this device with its plain C twin")                        \
