@@ -1,0 +1,252 @@
+// app.jsx -- the page: one chat at a time beside the list of all.
+import { render } from "preact";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import * as api from "./api.js";
+import { Composer } from "./composer.jsx";
+import { IconButton } from "./icons.jsx";
+import { Message } from "./message.jsx";
+import { Sidebar } from "./sidebar.jsx";
+import { applyTheme, setTheme, theme, THEMES } from "./theme.js";
+import { branchTo, newestTip, titleOf } from "./tree.js";
+import "./style.css";
+
+const EMPTY = { id: null, title: "", system: "", tip: null, messages: [] };
+
+// The number behind "#", so that a reload and the browser's back button find the chat.
+const addressed = () => Number(location.hash.slice(1)) || null;
+
+function change(chat, id, update) {
+    return { ...chat, messages: chat.messages.map((m) => (m.id === id ? update(m) : m)) };
+}
+
+function grown(message, event) {
+    switch (event.kind) {
+        case "answer":
+            return { ...message, content: message.content + event.text };
+        case "thought":
+            return { ...message, thinking: message.thinking + event.text };
+        case "end":
+            return { ...message, state: event.state, tool_calls: event.tool_calls ?? [], fault: event.fault, speed: event.speed };
+        default:
+            return message;
+    }
+}
+
+// The chat that the address names, kept up with the server.
+function useChat(onFault, onListChanged) {
+    const [chat, setChat] = useState(EMPTY);
+    const following = useRef(null);
+
+    // An answer comes whole and then grows, so what the store held of it goes first. Events are shown together, a few
+    // times a second: every one of them would have the browser lay out the page anew.
+    const follow = useCallback((chatId, answer) => {
+        following.current?.abort();
+        const abort = (following.current = new AbortController());
+        let waiting = [];
+        const show = () => {
+            const events = waiting;
+            waiting = [];
+            setChat((c) => (c.id === chatId ? change(c, answer, (m) => events.reduce(grown, m)) : c));
+            if (events.at(-1)?.kind === "end") onListChanged();
+        };
+        setChat((c) => (c.id === chatId ? change(c, answer, (m) => ({ ...m, content: "", thinking: "" })) : c));
+        api.follow(chatId, answer, (event) => {
+            if (!waiting.length) setTimeout(show, 60);
+            waiting.push(event);
+        }, abort.signal).catch((fault) => fault.name === "AbortError" || onFault(fault));
+    }, []);
+
+    const open = useCallback(async (id) => {
+        following.current?.abort();
+        if (!id) return setChat(EMPTY);
+        try {
+            const read = await api.readChat(id);
+            setChat(read);
+            const growing = read.messages.find((m) => m.state === "growing");
+            if (growing) follow(id, growing.id);
+        } catch (fault) {
+            onFault(fault);
+        }
+    }, []);
+
+    return { chat, setChat, follow, open };
+}
+
+function KeyDialog({ onKey }) {
+    const [key, setKey] = useState("");
+    return (
+        <dialog open class="key">
+            <form onSubmit={(event) => (event.preventDefault(), onKey(key))}>
+                <label>This server wants its API key<input type="password" autofocus value={key} onInput={(event) => setKey(event.target.value)} /></label>
+                <button class="primary" disabled={!key}>Go on</button>
+            </form>
+        </dialog>
+    );
+}
+
+function Settings({ system, onSystem, onClose }) {
+    const [draft, setDraft] = useState(system);
+    const [chosen, choose] = useState(theme());
+    const box = useRef();
+    useEffect(() => box.current.showModal(), []);
+    const save = (event) => {
+        event.preventDefault();
+        onSystem(draft);
+        onClose();
+    };
+    return (
+        <dialog ref={box} onClose={onClose} aria-label="Settings">
+            <form onSubmit={save}>
+                <label>What the model should know or be in this chat<textarea rows="5" value={draft} onInput={(event) => setDraft(event.target.value)} /></label>
+                <label>Colours
+                    <select value={chosen} onChange={(event) => (choose(event.target.value), setTheme(event.target.value))}>
+                        {THEMES.map((name) => <option key={name}>{name}</option>)}
+                    </select>
+                </label>
+                <div class="row"><button type="button" onClick={onClose}>Cancel</button><button class="primary">Save</button></div>
+            </form>
+        </dialog>
+    );
+}
+
+function App() {
+    const [listVersion, setListVersion] = useState(0);
+    const [fault, setFault] = useState(null);
+    const [draft, setDraft] = useState("");
+    const [thinking, setThinking] = useState(false);
+    const [settings, setSettings] = useState(false);
+    const [drawer, setDrawer] = useState(false);
+    const [model, setModel] = useState("");
+    const searchBox = useRef();
+    const end = useRef();
+    const log = useRef();
+    const listChanged = () => setListVersion((n) => n + 1);
+    const { chat, setChat, follow, open } = useChat(setFault, listChanged);
+    const branch = branchTo(chat.messages, chat.tip);
+    const growing = chat.messages.find((m) => m.state === "growing");
+    const options = { thinking };
+
+    useEffect(() => {
+        api.facts().then((facts) => setModel(facts.model_alias ?? ""), setFault);
+        const turn = () => (setFault(null), open(addressed()));
+        turn();
+        addEventListener("hashchange", turn);
+        return () => removeEventListener("hashchange", turn);
+    }, []);
+
+    useEffect(() => {
+        document.title = chat.title ? `${chat.title} - karat` : "karat";
+    }, [chat.title]);
+
+    // The view follows what grows, unless the reader has scrolled away.
+    const atEnd = useRef(true);
+    const scrolled = () => {
+        const { scrollTop, scrollHeight, clientHeight } = log.current;
+        atEnd.current = scrollHeight - scrollTop - clientHeight < 80;
+    };
+    useEffect(() => {
+        if (atEnd.current) end.current.scrollIntoView({ block: "end" });
+    });
+
+    const startNew = () => {
+        location.hash = "";
+        setDrawer(false);
+    };
+    const stop = () => growing && api.stop(chat.id, growing.id).catch(setFault);
+
+    useEffect(() => {
+        const keys = (event) => {
+            if (event.key === "Escape" && growing && !document.querySelector("dialog[open]")) stop();
+            else if ((event.ctrlKey || event.metaKey) && event.key === "k") (event.preventDefault(), setDrawer(true), searchBox.current.focus());
+            else if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") (event.preventDefault(), startNew());
+        };
+        addEventListener("keydown", keys);
+        return () => removeEventListener("keydown", keys);
+    });
+
+    // Runs something that may fail; a failure is shown and changes nothing else.
+    const attempt = async (work) => {
+        setFault(null);
+        try {
+            return await work();
+        } catch (caught) {
+            setFault(caught);
+            return undefined;
+        }
+    };
+    const reload = async (id, answer) => {
+        atEnd.current = true;
+        setChat(await api.readChat(id));
+        follow(id, answer);
+        listChanged();
+    };
+    const send = (parent, content) => attempt(async () => {
+        const id = chat.id ?? (await api.createChat(titleOf(content), chat.system)).id;
+        const { answer } = await api.send(id, parent, content, options);
+        setDraft("");
+        if (!chat.id) history.replaceState(null, "", `#${id}`);
+        await reload(id, answer);
+    });
+    const again = (message) => attempt(async () => {
+        const { answer } = await api.answerAgain(chat.id, message.parent, options);
+        await reload(chat.id, answer);
+    });
+    const turnTo = (message) => attempt(async () => {
+        const tip = newestTip(chat.messages, message);
+        await api.changeChat(chat.id, { tip });
+        setChat((c) => ({ ...c, tip }));
+    });
+    const setSystem = (system) => attempt(async () => {
+        if (chat.id) await api.changeChat(chat.id, { system });
+        setChat((c) => ({ ...c, system }));
+    });
+    const rename = (id, title) => attempt(async () => {
+        await api.changeChat(id, { title });
+        if (id === chat.id) setChat((c) => ({ ...c, title }));
+        listChanged();
+    });
+    const remove = (id) => attempt(async () => {
+        await api.removeChat(id);
+        if (id === chat.id) startNew();
+        listChanged();
+    });
+    const useKey = (key) => {
+        api.setKey(key);
+        setFault(null);
+        listChanged();
+        open(addressed());
+    };
+
+    return (
+        <div class={drawer ? "page drawer" : "page"}>
+            <Sidebar current={chat.id} changed={listVersion} searchBox={searchBox} onNew={startNew} onFault={setFault} onOpen={() => setDrawer(false)} onRename={rename} onRemove={remove} />
+            <button type="button" class="shade" aria-label="Close the list of chats" tabindex={drawer ? 0 : -1} onClick={() => setDrawer(false)} />
+            <main>
+                <header>
+                    <IconButton icon="menu" kind="menu" label="Chats" aria-expanded={drawer} onClick={() => setDrawer(!drawer)} />
+                    <h1>{chat.title || "New chat"}</h1>
+                    <span class="model">{model}</span>
+                    <IconButton icon="settings" label="Settings" onClick={() => setSettings(true)} />
+                </header>
+                <div class="log" role="log" aria-label="Conversation" ref={log} onScroll={scrolled}>
+                    <div class="column">
+                        {branch.map((message) => (
+                            <Message key={message.id} message={message} messages={chat.messages} busy={!!growing} onTurn={turnTo} onAgain={again} onEdit={(m, text) => send(m.parent, text)} />
+                        ))}
+                        {!branch.length && <p class="greeting">What would you like to know?</p>}
+                        <div ref={end} />
+                    </div>
+                </div>
+                <footer class="column">
+                    {fault && fault.status !== 401 && <p class="fault" role="alert">{fault.message}<IconButton icon="close" label="Close" onClick={() => setFault(null)} /></p>}
+                    <Composer draft={draft} onDraft={setDraft} busy={!!growing} thinking={thinking} onThinking={setThinking} onSend={(text) => send(chat.tip, text)} onStop={stop} focusOn={chat.id} />
+                </footer>
+            </main>
+            {settings && <Settings system={chat.system} onSystem={setSystem} onClose={() => setSettings(false)} />}
+            {fault?.status === 401 && <KeyDialog onKey={useKey} />}
+        </div>
+    );
+}
+
+applyTheme();
+render(<App />, document.body);

@@ -1,0 +1,29 @@
+// tree.js -- the messages of a chat as a tree: the branch that is looked at, and its neighbours.
+
+// From the first message to the tip.
+export function branchTo(messages, tip) {
+    const byId = new Map(messages.map((m) => [m.id, m]));
+    const branch = [];
+    for (let m = byId.get(tip); m; m = byId.get(m.parent)) branch.unshift(m);
+    return branch;
+}
+
+// The messages that follow the same one, in order of their making.
+export function siblings(messages, message) {
+    return messages.filter((m) => m.parent === message.parent);
+}
+
+// Where the newest branch through a message ends.
+export function newestTip(messages, message) {
+    for (let tip = message; ; ) {
+        const next = messages.filter((m) => m.parent === tip.id).at(-1);
+        if (!next) return tip.id;
+        tip = next;
+    }
+}
+
+// A chat is called after its first question.
+export function titleOf(question) {
+    const line = question.trim().split(/\s+/).join(" ");
+    return line.length <= 60 ? line : `${line.slice(0, 59).trimEnd()}…`;
+}
