@@ -58,7 +58,7 @@ struct cli_options {
     const char *preset, *type, *vocabulary;
     struct option_number n_layers;
     bool dense;
-    const char *host, *api_key, *alias;
+    const char *host, *api_key, *alias, *chats;
     struct option_number port, parallel, queue;
     bool metrics;
     struct option_rest rest;

@@ -64,6 +64,8 @@ static const struct option options_table[] = {
     { "--parallel", OPTION_COUNT, "N", IN(serve), FIELD(parallel), 1, 64, "answers at once; default 4" },
     { "--queue", OPTION_COUNT, "N", IN(serve), FIELD(queue), 1, 4096,
       "requests that may wait for their turn, more are told to come back; default 64" },
+    { "--chats", OPTION_TEXT, "FILE", IN(serve), FIELD(chats), 0, 0,
+      "where the page keeps its chats; default: among the user's files" },
     { "--metrics", OPTION_FLAG, NULL, IN(serve), FIELD(metrics), 0, 0, "counters for Prometheus at /metrics" },
     { "-p", OPTION_COUNTS, "N,...", IN(bench), FIELD(prompts), 1, 1048576, "prompt lengths to measure; default 512" },
     { "-n", OPTION_COUNT, "N", IN(bench), FIELD(n_predict), 1, 1048576, "tokens to decode; default 128" },

@@ -14,7 +14,7 @@ static void on_ready(void *user, const char *url)
         fprintf(stderr,
                 "%spebble, the built-in demo model, answers; it knows very little. -m FILE takes a real one.%s\n",
                 terminal_style(stderr, TERMINAL_DIM), terminal_style(stderr, TERMINAL_PLAIN));
-    fprintf(stderr, "serving at %s/v1 (Ctrl-C ends it)\n", url);
+    fprintf(stderr, "serving at %s/v1, and a page to chat at %s (Ctrl-C ends it)\n", url, url);
 }
 
 int cli_serve(const struct cli_options *options)
@@ -33,6 +33,7 @@ int cli_serve(const struct cli_options *options)
         .alias = options->alias,
         .model_path = options->model,
         .metrics = options->metrics,
+        .chats_path = options->chats,
         .scheduler = {
             .n_slots = (uint32_t)options->parallel.count,
             .n_context = (uint32_t)options->n_context.count,

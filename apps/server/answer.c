@@ -95,7 +95,7 @@ static void destroy(struct answer *answer)
     free(answer);
 }
 
-static void cancel(struct answer *answer)
+void answer_cancel(struct answer *answer)
 {
     for (unsigned i = 0; i < answer->n_submitted; ++i)
         if (!answer->choices[i].done && answer->server->scheduler)
@@ -106,7 +106,7 @@ static void on_client_gone(void *user)
 {
     struct answer *answer = user;
     answer->gone = true;
-    cancel(answer);
+    answer_cancel(answer);
 }
 
 static void fail(struct answer *answer, const struct fault *fault)
@@ -115,7 +115,7 @@ static void fail(struct answer *answer, const struct fault *fault)
         return;
     answer->failed = true;
     answer->fault = *fault;
-    cancel(answer);
+    answer_cancel(answer);
 }
 
 // The reply, once the last choice has ended.
@@ -123,8 +123,11 @@ static void conclude(struct answer *answer)
 {
     struct exchange *x = answer->exchange;
     struct text body = { 0 };
-    x->on_close = NULL;
-    if (answer->failed) {
+    if (x)
+        x->on_close = NULL;
+    if (!x) {
+        answer->writer->end(answer);
+    } else if (answer->failed) {
         exchange_fail(x, &answer->fault);
     } else if (answer->begun) {
         answer->writer->end(answer);
@@ -190,11 +193,10 @@ static bool submit(struct answer *answer, struct choice *choice)
     return false;
 }
 
-void answer_start(struct exchange *exchange, struct ask *ask, const struct writer *writer)
+static struct answer *create(struct server *server, struct ask *ask, const struct writer *writer)
 {
     struct answer *answer = app_memory_new(1, sizeof *answer);
-    answer->server = exchange->server;
-    answer->exchange = exchange;
+    answer->server = server;
     answer->ask = *ask;
     *ask = (struct ask){ 0 };
     answer->ask.generate.stop = (const char *const *)answer->ask.stops;
@@ -204,17 +206,38 @@ void answer_start(struct exchange *exchange, struct ask *ask, const struct write
     answer->choices = app_memory_new(answer->n_choices, sizeof *answer->choices);
     const int n = snprintf(answer->id, sizeof answer->id, "%s", writer->id_prefix);
     server_random_name(answer->id + n, 32);
-    exchange->on_close = on_client_gone;
-    exchange->user = answer;
-    exchange->server->n_requests++;
+    server->n_requests++;
     for (unsigned i = 0; i < answer->n_choices; ++i) {
         answer->choices[i].answer = answer;
         answer->choices[i].index = i;
     }
+    return answer;
+}
+
+static void submit_all(struct answer *answer)
+{
     while (answer->n_submitted < answer->n_choices && submit(answer, &answer->choices[answer->n_submitted]))
         answer->n_submitted++;
     if (answer->n_submitted == 0)
         conclude(answer);
+}
+
+void answer_start(struct exchange *exchange, struct ask *ask, const struct writer *writer)
+{
+    struct answer *answer = create(exchange->server, ask, writer);
+    answer->exchange = exchange;
+    exchange->on_close = on_client_gone;
+    exchange->user = answer;
+    submit_all(answer);
+}
+
+void answer_start_unattended(struct server *server, struct ask *ask, const struct writer *writer, void *user)
+{
+    struct answer *answer = create(server, ask, writer);
+    answer->user = user;
+    answer->begun = true;
+    answer->writer->begin(answer);
+    submit_all(answer);
 }
 
 // ---------------------------------------------------------------------------------------------------- letters

@@ -42,7 +42,8 @@ struct writer {
 
 struct answer {
     struct server *server;
-    struct exchange *exchange; // NULL once it failed
+    struct exchange *exchange; // NULL: unattended
+    void *user;                // of an unattended one
     struct ask ask;
     const struct writer *writer;
     struct choice *choices;
@@ -56,6 +57,11 @@ struct answer {
 
 // Takes over the exchange and the ask (left empty), and frees both in the end.
 void answer_start(struct exchange *exchange, struct ask *ask, const struct writer *writer);
+
+// An answer that no single client waits for: its writer is told everything as of a stream, and `end` in any case, where
+// `failed` and `fault` say what went wrong. It may come before the return.
+void answer_start_unattended(struct server *server, struct ask *ask, const struct writer *writer, void *user);
+void answer_cancel(struct answer *answer);
 
 void answer_event(struct answer *answer, const char *event, const struct text *data);
 

@@ -7,6 +7,7 @@
 #include "server/gate.h"
 #include "server/state.h"
 
+enum { CHANGE = EVHTTP_REQ_PATCH | EVHTTP_REQ_DELETE };
 enum { GET = EVHTTP_REQ_GET | EVHTTP_REQ_HEAD, POST = EVHTTP_REQ_POST };
 enum { OPEN = 1, BEGINNING = 2, MODEL = 4 }; // needs no key; is the beginning of longer paths; needs the model
 
@@ -34,6 +35,12 @@ static const struct route routes[] = {
     { POST, "/tokenize", 0, DIALECT_OPENAI, serve_tokenize },
     { POST, "/detokenize", 0, DIALECT_OPENAI, serve_detokenize },
     { POST, "/apply-template", 0, DIALECT_OPENAI, serve_apply_template },
+    { GET, "/", OPEN, DIALECT_OPENAI, serve_page },
+    { GET, "/page.js", OPEN, DIALECT_OPENAI, serve_page },
+    { GET, "/page.css", OPEN, DIALECT_OPENAI, serve_page },
+    { GET, "/licences.txt", OPEN, DIALECT_OPENAI, serve_page },
+    { GET | POST, "/chats", 0, DIALECT_OPENAI, serve_chat_list },
+    { GET | POST | CHANGE, "/chats/", BEGINNING, DIALECT_OPENAI, serve_chats },
 };
 
 // ---------------------------------------------------------------------------------------------------- finding

@@ -27,4 +27,11 @@ void serve_props(struct exchange *x);
 // metrics.c
 void serve_metrics(struct exchange *x);
 
+// chats.c
+void serve_chats(struct exchange *x);
+void serve_chat_list(struct exchange *x);
+
+// page.c
+void serve_page(struct exchange *x);
+
 #endif

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "server/answer.h"
+#include "server/chats.h"
 #include "server/connections.h"
 #include "server/gate.h"
 #include "server/state.h"
@@ -100,6 +101,7 @@ static bool open_all(struct server *s, struct text *fault)
     }
     s->connections = connections_create(s->base, s->http, 0);
     s->mailbox = mailbox_create(s->base);
+    s->chats = chats_open(s);
     evhttp_set_gencb(s->http, routes_serve, s);
     evhttp_set_allowed_methods(s->http, 0x1ff); // others are refused by the table of routes
     evhttp_set_default_content_type(s->http, NULL);
@@ -116,6 +118,7 @@ static void close_all(struct server *s)
     s->scheduler = NULL;
     if (s->mailbox)
         mailbox_empty(s->mailbox);
+    chats_close(s->chats);
     if (s->http)
         evhttp_free(s->http);
     connections_destroy(s->connections);

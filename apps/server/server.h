@@ -16,6 +16,7 @@ struct server_options {
     const char *alias;      // what the model is called in replies; NULL: its file's name
     const char *model_path; // NULL: the demo model
     bool metrics;           // serve /metrics
+    const char *chats_path; // where the page keeps its chats; NULL: among the user's files
     struct karat_scheduler_options scheduler;
 };
 

@@ -8,6 +8,7 @@
 #include "server/exchange.h"
 #include "server/server.h"
 
+struct chats;
 struct connections;
 struct mailbox;
 
@@ -21,6 +22,7 @@ struct server {
     struct karat_model_facts facts;
     struct karat_scheduler *scheduler;
     struct mailbox *mailbox;
+    struct chats *chats;
     struct text alias; // what the model is called
     int64_t started;   // seconds since 1970
     size_t n_exchanges;
