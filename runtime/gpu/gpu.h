@@ -153,8 +153,9 @@ enum karat_status gpu_buffer_create(struct gpu_buffer **out, struct gpu_device *
                                     const struct gpu_buffer_options *options, struct karat_error *err);
 void gpu_buffer_destroy(struct gpu_buffer *buffer); // when no submitted work uses it
 
+// Of no buffer, NULL, all three are 0: what only lists kernels may look at buffers that are not there yet.
 uint64_t gpu_buffer_size(const struct gpu_buffer *buffer);
-uint64_t gpu_buffer_address(const struct gpu_buffer *buffer); // device address of byte 0, 16-byte aligned; of NULL: 0
+uint64_t gpu_buffer_address(const struct gpu_buffer *buffer); // device address of byte 0, 16-byte aligned
 void *gpu_buffer_map(struct gpu_buffer *buffer);              // host pointer to byte 0, coherent; NULL if unreachable
 
 // A range of a buffer, as kernels see it. Offsets are multiples of the snapshot's storage_alignment.

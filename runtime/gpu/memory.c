@@ -293,7 +293,7 @@ uint64_t gpu_device_used_bytes(const struct gpu_device *device)
 
 uint64_t gpu_buffer_size(const struct gpu_buffer *buffer)
 {
-    return buffer->size_bytes;
+    return buffer ? buffer->size_bytes : 0;
 }
 
 uint64_t gpu_buffer_address(const struct gpu_buffer *buffer)
@@ -303,5 +303,5 @@ uint64_t gpu_buffer_address(const struct gpu_buffer *buffer)
 
 void *gpu_buffer_map(struct gpu_buffer *buffer)
 {
-    return buffer->map;
+    return buffer ? buffer->map : NULL;
 }

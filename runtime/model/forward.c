@@ -239,7 +239,7 @@ static void draw_forward(const struct pass *p, struct gpu_view scores)
                   .draws = { f->draws, 0, gpu_buffer_size(f->draws) },
                   .step = p->parts[0].position,
                   .next = { f->input, FEEDBACK_IDS, sizeof(uint32_t) },
-                  .counts = { drawing->has_penalties ? f->counts : NULL, 0, scores.size_bytes },
+                  .counts = { f->counts, 0, drawing->has_penalties ? scores.size_bytes : 0 },
                   .results = { f->results, 0, gpu_buffer_size(f->results) },
                   .n = n,
               },

@@ -317,7 +317,7 @@ struct op_sample {
     struct gpu_view scores;      // f32 [n_vocab] before penalties
     struct gpu_view draws;       // struct op_sample_draw [OP_SAMPLE_SLOTS]
     struct gpu_view step, next;  // u32 [4], u32 [1]
-    struct gpu_view counts;      // u32 [n_vocab]; without a buffer: no penalties
+    struct gpu_view counts;      // u32 [n_vocab]; of no size: no penalties
     struct gpu_view results;     // struct op_sample_result [OP_SAMPLE_SLOTS]
     uint32_t n;
 };

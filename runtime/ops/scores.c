@@ -138,7 +138,7 @@ void op_sample(struct gpu_recorder *rec, const struct op_sample *sample, const s
                         &err);
         return;
     }
-    const bool has_counts = sample->counts.buffer != NULL;
+    const bool has_counts = sample->counts.size_bytes > 0;
     struct sample_params params = {
         .n = sample->n,
         .top_k = sampling->temperature > 0 ? sampling->top_k : 1,

@@ -95,6 +95,24 @@ TEST(steps_of_any_length_need_no_kernel_that_was_not_listed)
         REQUIRE_OK(gpu_recorder_wait(rec, &bed.err), bed.err);
         position += lengths[i];
     }
+    // Drawn on the device: the best token, and one of as many as an ordinary answer looks at.
+    static const struct gemma_drawing drawings[] = {
+        { .sampling = { .top_k = 1 }, .n_candidates = 1 },
+        { .sampling = { .top_k = 64, .temperature = 1, .top_p = 0.95f }, .n_candidates = 70 },
+        { .sampling = { .top_k = 64, .temperature = 1, .top_p = 1 },
+          .n_candidates = 74,
+          .has_penalties = true,
+          .repeat = 1 },
+    };
+    for (size_t i = 0; i < COUNT(drawings); ++i, ++position) {
+        gemma_state_foresee(state, position, 0.5, OP_SAMPLE_NONE);
+        gemma_forward(
+            rec, &bed.shape, &bed.weights, state,
+            &(struct gemma_step){
+                .ids = ids, .n_tokens = 1, .first_position = position, .n_rows = 1, .drawing = &drawings[i] });
+        REQUIRE_OK(gpu_recorder_submit(rec, &bed.err), bed.err);
+        REQUIRE_OK(gpu_recorder_wait(rec, &bed.err), bed.err);
+    }
     CHECK_UINT(gpu_kernel_totals(bed.device).n, set.n);
     gpu_recorder_destroy(rec);
     gemma_state_destroy(state);
