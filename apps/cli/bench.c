@@ -1,9 +1,9 @@
 // cli/bench.c -- karat bench: how fast prefill and decode are, where the time goes, how long a start takes.
 //
 // For each depth the context is filled with that many random tokens; then prompts of the given lengths are evaluated
-// (prefill), and tokens one at a time (decode). One warm-up round, then the median of three. Only then, in a session of
-// its own because timestamps cost time, every row runs once more to see what its phases take on the device. At the end
-// the model is opened anew, once without any compiled kernels and once with those of before.
+// (prefill), and answers are made of the best tokens (decode). One warm-up round, then the median of three. Only then,
+// in a session of its own because timestamps cost time, every row runs once more to see what its phases take on the
+// device. At the end the model is opened anew, once without any compiled kernels and once with those of before.
 #include <stdlib.h>
 
 #include "cli/bench_report.h"
@@ -52,18 +52,19 @@ static void plan_rows(struct bench *bench)
     }
 }
 
-static enum karat_status run_round(struct bench_bed *bed, const struct bench_row *row, uint32_t n,
-                                   struct bench_round *out, struct karat_error *err)
+static enum karat_status run_round(struct bench_bed *bed, const struct bench_row *row, struct bench_round *out,
+                                   struct karat_error *err)
 {
-    return row->is_decode ? bench_decode(bed, n, row->depth, out, err) : bench_prefill(bed, n, row->depth, out, err);
+    return row->is_decode ? bench_decode(bed, row->n, row->depth, out, err)
+                          : bench_prefill(bed, row->n, row->depth, out, err);
 }
 
 static enum karat_status measure_row(struct bench_bed *bed, struct bench_row *row, struct karat_error *err)
 {
     struct bench_round warm_up;
-    enum karat_status status = run_round(bed, row, row->n, &warm_up, err);
+    enum karat_status status = run_round(bed, row, &warm_up, err);
     for (int i = 0; i < BENCH_ROUNDS && status == KARAT_OK; ++i)
-        status = run_round(bed, row, row->n, &row->rounds[i], err);
+        status = run_round(bed, row, &row->rounds[i], err);
     bench_row_sort(row);
     return status;
 }
@@ -145,7 +146,8 @@ static int measure_phases(struct bench *bench)
         if (!wants_phases(bench, row))
             continue;
         row->n_phase_tokens = row->is_decode && row->n > PHASE_TOKENS_MAX ? PHASE_TOKENS_MAX : row->n;
-        status = run_round(&bed, row, row->n_phase_tokens, &round, &err);
+        status = row->is_decode ? bench_decode_steps(&bed, row->n_phase_tokens, row->depth, &round, &err)
+                                : bench_prefill(&bed, row->n_phase_tokens, row->depth, &round, &err);
         row->phases = app_memory_new(PHASES_MAX, sizeof *row->phases);
         row->n_phases = karat_session_phases(session, row->phases, PHASES_MAX);
         row->n_phases = row->n_phases < PHASES_MAX ? row->n_phases : PHASES_MAX;

@@ -24,9 +24,15 @@ static const struct bench_round *median(const struct bench_row *row)
     return &row->rounds[BENCH_ROUNDS / 2];
 }
 
+// Tokens that a round evaluated.
+static double tokens_of(const struct bench_row *row, const struct bench_round *round)
+{
+    return row->is_decode ? (double)round->timings.decode_tokens : (double)row->n;
+}
+
 static double rate_of(const struct bench_row *row, const struct bench_round *round)
 {
-    return round->seconds > 0 ? (double)row->n / round->seconds : 0;
+    return round->seconds > 0 ? tokens_of(row, round) / round->seconds : 0;
 }
 
 double bench_row_rate(const struct bench_row *row)
@@ -56,7 +62,7 @@ static double longest_submit_ms(const struct bench_row *row)
 }
 
 // Units of a row: what its counters are given per.
-static double n_units(const struct bench_row *row, uint32_t n_tokens)
+static double n_units(const struct bench_row *row, double n_tokens)
 {
     return row->is_decode && n_tokens > 0 ? n_tokens : 1;
 }
@@ -146,7 +152,7 @@ void bench_report_counters(const struct bench_report *report, struct text *out)
     for (size_t i = 0; i < report->n_rows; ++i) {
         const struct bench_row *row = &report->rows[i];
         const struct karat_timings *t = &median(row)->timings;
-        const double units = n_units(row, row->n);
+        const double units = n_units(row, tokens_of(row, median(row)));
         char what[64];
         snprintf(what, sizeof what, row->is_decode ? "%s at %u" : "%s %u at %u", test_of(row),
                  row->is_decode ? row->depth : row->n, row->depth);
@@ -270,7 +276,7 @@ static void add_phases(struct text *out, const struct bench_row *row)
 static void add_row(struct text *out, const struct bench_row *row)
 {
     const struct karat_timings *t = &median(row)->timings;
-    const double units = n_units(row, row->n);
+    const double units = n_units(row, tokens_of(row, median(row)));
     app_text_format(out, "{\"test\": \"%s\", \"tokens\": %u, \"depth\": %u", test_of(row), row->n, row->depth);
     add_number(out, "tokens_per_second", bench_row_rate(row));
     add_number(out, "slowest", rate_of(row, &row->rounds[BENCH_ROUNDS - 1]));

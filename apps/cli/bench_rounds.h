@@ -7,7 +7,7 @@
 
 #include <karat.h>
 
-#define BENCH_DECODE_WARM_UP 2 // tokens before those that are measured
+#define BENCH_DECODE_WARM_UP 2 // tokens before those that bench_decode_steps() measures
 
 struct bench_bed {
     struct karat_session *session; // borrowed
@@ -33,8 +33,12 @@ void bench_bed_deinit(struct bench_bed *bed);
 // A prompt of n tokens behind `depth` others. Its tokens are new in every round, so that nothing is reused.
 enum karat_status bench_prefill(struct bench_bed *bed, uint32_t n, uint32_t depth, struct bench_round *out,
                                 struct karat_error *err);
-// n tokens one at a time, behind `depth` others (at least one).
+// n tokens of an answer, each the best after the one before, behind `depth` others (at least one). An answer that ends
+// early is taken up again with another beginning. Errors  KARAT_ERR_UNSUPPORTED  every answer ends at once
 enum karat_status bench_decode(struct bench_bed *bed, uint32_t n, uint32_t depth, struct bench_round *out,
                                struct karat_error *err);
+// The same work one token at a time, each known before: for sessions with timing, where no step runs ahead.
+enum karat_status bench_decode_steps(struct bench_bed *bed, uint32_t n, uint32_t depth, struct bench_round *out,
+                                     struct karat_error *err);
 
 #endif

@@ -54,7 +54,8 @@ static void answer(struct bench_bed *bed, const char *line)
         prefill ? bench_prefill(bed, n, depth, &round, &err) : bench_decode(bed, n, depth, &round, &err);
     if (status != KARAT_OK)
         fail(err.text);
-    printf("{\"tokens\": %u, \"seconds\": %.9g}\n", n, round.seconds);
+    const unsigned long long n_done = prefill ? n : round.timings.decode_tokens;
+    printf("{\"tokens\": %llu, \"seconds\": %.9g}\n", n_done, round.seconds);
     fflush(stdout);
     app_json_free(&json);
 }
