@@ -1,8 +1,8 @@
 // mat_mul_cpu.comp -- y[t][r] = sum over c of W[r][c] x[t][c] on software devices, up to COLS columns t per workgroup.
 //
-//   W, x, y and -DEXPERTS as in mat_vec.comp; x is read at its device address, its binding tells the recorder
+//   W, x, y, -DEXPERTS and DIRECT as in mat_vec.comp; x is read at its device address, its binding tells the recorder
 //
-//   dispatch   (n_rows / (SUBGROUP * ROWS), n_tokens / COLS or n_tiles, 1), rounded up
+//   dispatch   (n_rows / (SUBGROUP * ROWS), n_tokens / COLS or n_tiles or n_pairs, 1), rounded up
 //   requires   32 columns per group, x_stride a multiple of 4, 64-bit integers; the workgroup is one full subgroup
 //   precision  f32; one column: sums in groups of 16
 //   cost       W once per COLS columns, x once per SUBGROUP * ROWS rows; see lib/row_product_cpu.glsl
@@ -15,6 +15,7 @@ layout(constant_id = MAT_MUL_CPU_SUBGROUP) const uint SUBGROUP = 8;
 layout(constant_id = MAT_MUL_CPU_ROWS) const uint ROWS = 4;
 layout(constant_id = MAT_MUL_CPU_COLS) const uint COLS = 8;
 layout(constant_id = MAT_MUL_CPU_APART) const bool APART = false;
+layout(constant_id = MAT_MUL_CPU_DIRECT) const bool DIRECT = false;
 #include "lib/row_product_cpu.glsl"
 
 layout(binding = MAT_VEC_X, std430) readonly buffer X {
@@ -43,13 +44,17 @@ void main()
     uvec2 w = uvec2(p.product.w_low, p.product.w_high);
     uint x_row[COLS], y_row[COLS];
 #ifdef EXPERTS
-    const uvec4 tile = tiles[gl_WorkGroupID.y];
+    uvec4 tile;
+    if (DIRECT)
+        tile = uvec4(order[gl_WorkGroupID.y], 0, 1, 0);
+    else
+        tile = tiles[gl_WorkGroupID.y];
     const uint n_cols = min(tile.z, COLS);
     if (n_cols == 0)
         return;
     w = address_plus(planes[tile.x], p.product.w_low);
     [[unroll]] for (uint t = 0; t < COLS; ++t) {
-        y_row[t] = order[tile.y + min(t, n_cols - 1)];
+        y_row[t] = DIRECT ? gl_WorkGroupID.y : order[tile.y + min(t, n_cols - 1)];
         x_row[t] = y_row[t] / p.product.x_divisor;
     }
 #else

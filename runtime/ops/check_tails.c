@@ -273,11 +273,13 @@ void check_experts_join(struct check *c, const void *shape)
         .eps = EPS,
     };
     const struct gpu_view x_view = check_input(c, x, n_x * sizeof *x), m = check_output(c, n * sizeof *r);
+    const struct gpu_view scratch =
+        check_output(c, op_experts_down_scratch_bytes(s->n_tokens, s->n_used, n_cols)); // where there is no tail
     const struct gpu_view counters = check_counters(c);
     double *want = check_alloc(c, n, sizeof *want);
     float *mixed = check_alloc(c, n, sizeof *mixed);
     if (c->status == KARAT_OK) {
-        tails_join(c->rec, &plan, m, x_view, &w.weight, &route, &join, counters);
+        tails_join(c->rec, &plan, m, x_view, &w.weight, &route, &join, scratch, counters);
         check_submit(c);
         check_counted(c, counters);
         for (uint32_t pair = 0; pair < n_pairs; ++pair) {

@@ -28,7 +28,8 @@ static struct linear_choice choose_cpu_narrow(enum kernel kernel, uint32_t n_col
 // With them the body is a whole group of weights, which up to eight columns share: on lavapipe three times as fast at 8
 // columns as the above at 4. More sums than 8 x 4 spill, and 4 rows of 12 columns gain 5 % and compile twice as long.
 // At one column 8 rows are 1.25 times as fast as 4; 12 gain 3 % more. A workgroup is one subgroup, so that 704 rows
-// leave no lane idle: 1.1 times as fast as four subgroups.
+// leave no lane idle: 1.1 times as fast as four subgroups. A tail, or a second weight, would save a dispatch of 14 us,
+// 1 % of a token in all: so there is one kernel for all products, and the rest runs by itself.
 static struct linear_choice choose_cpu_wide(enum kernel kernel, const struct gpu_plan *plan, uint32_t n_cols_wanted)
 {
     const uint32_t rows = n_cols_wanted == 1 ? 8 : 4, cols = n_cols_wanted == 1 ? 1 : n_cols_wanted <= 4 ? 4 : 8;
@@ -120,6 +121,12 @@ static struct linear_choice choose_gpu_matrix(enum kernel kernel, const struct g
 
 #define MAT_VEC_COLS_MAX 8
 
+// One that runs mat_mul_cpu.comp.
+static bool is_wide_cpu(const struct gpu_plan *plan)
+{
+    return plan->cpu && plan->int64;
+}
+
 static bool multiplies_matrices(const struct gpu_plan *plan)
 {
     return plan->tier == GPU_TIER_COOPMAT;
@@ -132,7 +139,7 @@ struct linear_choice choose_few(const struct gpu_plan *plan, uint32_t n_cols, ui
 
 struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
-    if (plan->cpu && plan->int64)
+    if (is_wide_cpu(plan))
         return choose_cpu_wide(KERNEL_MAT_MUL_CPU, plan, n_tokens);
     if (plan->cpu || n_tokens <= MAT_VEC_COLS_MAX)
         return choose_few(plan, n_cols, n_tokens);
@@ -158,9 +165,9 @@ struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols
     return choose_gpu_many(KERNEL_MAT_MUL_EXPERTS, tile_pairs);
 }
 
-bool choose_tail(uint32_t n_tokens)
+bool choose_tail(const struct gpu_plan *plan, uint32_t n_tokens)
 {
-    return n_tokens <= MAT_VEC_COLS_MAX;
+    return !is_wide_cpu(plan) && n_tokens <= MAT_VEC_COLS_MAX;
 }
 
 // Half of a lane's rows are of the second weight.
@@ -174,7 +181,7 @@ static struct linear_choice gated(struct linear_choice choice)
 bool choose_gated(struct linear_choice *out, const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
     // On a GPU a lane has two rows at one column only.
-    if (n_tokens > (plan->cpu ? MAT_VEC_COLS_MAX : 1))
+    if (is_wide_cpu(plan) || n_tokens > (plan->cpu ? MAT_VEC_COLS_MAX : 1))
         return false;
     *out = gated(choose_few(plan, n_cols, n_tokens));
     return true;
@@ -187,6 +194,11 @@ bool choose_direct(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_ex
 
 struct linear_choice choose_pairs(const struct gpu_plan *plan, uint32_t n_cols, bool is_gated)
 {
+    if (is_wide_cpu(plan)) {
+        struct linear_choice wide = choose_cpu_wide(KERNEL_MAT_MUL_CPU_EXPERTS, plan, 1);
+        wide.spec[MAT_MUL_CPU_DIRECT] = true;
+        return wide;
+    }
     struct linear_choice choice = choose_few(plan, n_cols, 1);
     choice.kernel = KERNEL_MAT_VEC_EXPERTS;
     choice.spec[MAT_VEC_DIRECT] = true;

@@ -26,8 +26,8 @@ struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols
 struct linear_choice choose_few(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens);
 
 // Whether a step on the rows of a product runs as its tail: worth it while one workgroup does it in the time that a
-// dispatch and a barrier take.
-bool choose_tail(uint32_t n_tokens);
+// dispatch and a barrier take, and never where products run on mat_mul_cpu.comp, which has no tails.
+bool choose_tail(const struct gpu_plan *plan, uint32_t n_tokens);
 
 // A product of two weights at once, y = gelu(W x) * (W2 x); false where two products and a dispatch for the rest are
 // better.
@@ -36,7 +36,8 @@ bool choose_gated(struct linear_choice *out, const struct gpu_plan *plan, uint32
 // Whether a route of few tokens goes to its experts pair by pair, without sorting.
 bool choose_direct(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_experts, uint32_t n_used);
 
-// For the experts of such a route: one pair per workgroup, of one weight or gated.
+// For the experts of such a route: one pair per workgroup, of one weight or, where choose_gated() would at one token,
+// gated.
 struct linear_choice choose_pairs(const struct gpu_plan *plan, uint32_t n_cols, bool gated);
 
 // For their last product, summed over the n_used ranks of a token.

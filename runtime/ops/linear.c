@@ -190,7 +190,9 @@ void linear_record_experts_gated(struct gpu_recorder *rec, const struct gpu_plan
                                  const struct op_weight *up, const struct op_route *route, uint32_t n_tokens)
 {
     const uint32_t n_ff = gate->n_rows, n_pairs = n_tokens * route->n_used;
-    if (gate->type != up->type || !choose_direct(plan, n_tokens, route->n_experts, route->n_used)) {
+    struct linear_choice choice;
+    if (gate->type != up->type || !choose_direct(plan, n_tokens, route->n_experts, route->n_used) ||
+        !choose_gated(&choice, plan, gate->n_cols, 1)) {
         struct op_experts_shape half = { .n_tokens = n_tokens, .y_stride = 2 * n_ff };
         linear_record_experts(rec, plan, scratch, x, gate, route, &half);
         half.y_offset = n_ff;
@@ -198,7 +200,7 @@ void linear_record_experts_gated(struct gpu_recorder *rec, const struct gpu_plan
         op_gelu_mul(rec, y, scratch, n_pairs, n_ff);
         return;
     }
-    const struct linear_choice choice = choose_pairs(plan, gate->n_cols, true);
+    choice = choose_pairs(plan, gate->n_cols, true);
     struct mat_vec_params params = linear_params(gate, NULL);
     params.x_stride = gate->n_cols;
     params.y_stride = n_ff;

@@ -46,7 +46,7 @@ static bool start(struct tailed *t, const struct gpu_plan *plan, enum kernel ker
     const uint32_t unit_rows = step_rows > 0 ? rows_of_unit(step_rows, group_rows) : n_groups * group_rows;
     const uint32_t n_columns = rows_div_up(n_tokens, t->choice.cols_per_group);
     const enum kernel wanted = kernel_of(kernel, w->type);
-    if (!choose_tail(n_tokens) || w->n_segments != 1 || !kernels[wanted].code ||
+    if (!choose_tail(plan, n_tokens) || w->n_segments != 1 || !kernels[wanted].code ||
         rows_div_up(w->n_rows, unit_rows) * n_columns > OP_COUNTERS_EACH)
         return false;
     t->product = linear_params(w, &w->segments[0]);
@@ -173,9 +173,14 @@ void tails_route(struct gpu_recorder *rec, const struct gpu_plan *plan, struct g
 
 void tails_join(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view m, struct gpu_view x,
                 const struct op_weight *w, const struct op_route *route, const struct op_join *join,
-                struct gpu_view counters)
+                struct gpu_view scratch, struct gpu_view counters)
 {
     const uint32_t n_tokens = join->n_tokens, n_pairs = n_tokens * route->n_used;
+    if (!choose_tail(plan, n_tokens) || !choose_direct(plan, n_tokens, route->n_experts, route->n_used)) {
+        experts_down_record(rec, plan, m, x, w, route, scratch, n_tokens);
+        op_join(rec, m, join);
+        return;
+    }
     struct linear_choice choice = choose_join(plan, w->n_cols, route->n_used);
     const uint32_t n_groups = rows_div_up(w->n_rows, choice.rows_per_group);
     struct mat_vec_join_all_params params = { .product = { .row_bytes = w->row_bytes,
@@ -233,12 +238,7 @@ void op_experts_join(struct gpu_recorder *rec, struct gpu_view m, struct gpu_vie
                      const struct op_route *route, const struct op_join *join, struct gpu_view scratch,
                      struct gpu_view counters)
 {
-    if (choose_tail(join->n_tokens) && choose_direct(plan_of(rec), join->n_tokens, route->n_experts, route->n_used)) {
-        tails_join(rec, plan_of(rec), m, x, w, route, join, counters);
-        return;
-    }
-    op_experts_down(rec, m, x, w, route, scratch, join->n_tokens);
-    op_join(rec, m, join);
+    tails_join(rec, plan_of(rec), m, x, w, route, join, scratch, counters);
 }
 
 // ------------------------------------------------------------------------------------------------ listing
@@ -248,16 +248,15 @@ bool kernel_list_tails(const struct gpu_plan *plan, kernel_visit_fn *visit, void
 {
     static const uint32_t n_tokens[] = { 1, 4 };
     for (int type = 0; type < QTYPE_COUNT; ++type) {
-        const struct linear_choice join = choose_join(plan, 704, 8), pairs = choose_pairs(plan, 2816, true);
-        struct linear_choice choice = join;
+        struct linear_choice choice = choose_join(plan, 704, 8), gated;
+        const bool is_gated = choose_gated(&gated, plan, 2816, 1);
+        const struct linear_choice pairs = choose_pairs(plan, 2816, is_gated);
         choice.spec[MAT_VEC_JOIN_STEP_SPEC] = choice.spec[MAT_VEC_JOIN_STEP_SPEC + 1] = true;
-        if (!visit(user, kernel_of(KERNEL_MAT_VEC_JOIN, (enum qtype)type), choice.spec) ||
-            !visit(user, kernel_of(KERNEL_MAT_VEC_EXPERTS, (enum qtype)type), pairs.spec))
+        if ((choose_tail(plan, 1) && !visit(user, kernel_of(choice.kernel, (enum qtype)type), choice.spec)) ||
+            !visit(user, kernel_of(pairs.kernel, (enum qtype)type), pairs.spec) ||
+            (is_gated && !visit(user, kernel_of(gated.kernel, (enum qtype)type), gated.spec)))
             return false;
-        if (choose_gated(&choice, plan, 2816, 1) &&
-            !visit(user, kernel_of(KERNEL_MAT_VEC, (enum qtype)type), choice.spec))
-            return false;
-        for (size_t i = 0; i < COUNT(n_tokens); ++i) {
+        for (size_t i = 0; i < COUNT(n_tokens) && choose_tail(plan, n_tokens[i]); ++i) {
             choice = choose_few(plan, 2816, n_tokens[i]);
             uint32_t *step = choice.spec + MAT_VEC_STEP_SPEC;
             step[ADD_NORM_N_NORMS] = 3;

@@ -15,9 +15,8 @@ void tails_route(struct gpu_recorder *rec, const struct gpu_plan *plan, struct g
                  const struct op_weight *w, const struct op_route *route, const struct op_vector *expert_scale,
                  struct gpu_view counters, uint32_t n_tokens);
 
-// Few tokens only: what op_experts_join() does where the route is direct.
 void tails_join(struct gpu_recorder *rec, const struct gpu_plan *plan, struct gpu_view m, struct gpu_view x,
                 const struct op_weight *w, const struct op_route *route, const struct op_join *join,
-                struct gpu_view counters);
+                struct gpu_view scratch, struct gpu_view counters);
 
 #endif

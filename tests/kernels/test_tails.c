@@ -36,8 +36,8 @@ TEST(every_format_has_its_tails)
         const struct kernel_row rows[] = {
             { name, check_linear_add_norm, TAIL(q, 132, 256, 2, 1) },
             { name, check_linear_heads, HEADS(q, OP_HEADS_QUERIES, 2, 64, 32, 256, 2, 5) },
-            { name, check_gated, TAIL(q, 67, 256, 1) },
-            { name, check_gated, TAIL(q, 67, 256, 1, .n_experts = 7, .n_used = 3) },
+            { name, check_gated, TAIL(q, 68, 256, 1) },
+            { name, check_gated, TAIL(q, 68, 256, 1, .n_experts = 7, .n_used = 3) },
             { name, check_experts_join, TAIL(q, 132, 256, 1, .n_experts = 7, .n_used = 3) },
         };
         kernel_table_run(t, rows, COUNT(rows));
@@ -84,10 +84,10 @@ TEST(gates_meet_their_other_half)
 {
     const struct kernel_row rows[] = {
         { "dense, decode", check_gated, TAIL(QTYPE_Q4_K, 2112, 512, 1) },
-        { "dense, four tokens", check_gated, TAIL(QTYPE_Q8_0, 65, 96, 4) },
+        { "dense, four tokens", check_gated, TAIL(QTYPE_Q8_0, 76, 96, 4) },
         { "dense, many tokens", check_gated, TAIL(QTYPE_Q8_0, 68, 96, 19) },
         { "experts, decode", check_gated, TAIL(QTYPE_Q4_K, 704, 512, 1, .n_experts = 16, .n_used = 8) },
-        { "experts, three tokens", check_gated, TAIL(QTYPE_Q5_0, 65, 96, 3, .n_experts = 16, .n_used = 4) },
+        { "experts, three tokens", check_gated, TAIL(QTYPE_Q5_0, 76, 96, 3, .n_experts = 16, .n_used = 4) },
         { "like a GPU", check_gated, TAIL(QTYPE_Q4_K, 77, 512, 1, .like_gpu = true) },
         { "like a GPU, 4 tokens", check_gated, TAIL(QTYPE_Q4_K, 76, 512, 4, .like_gpu = true) },
         { "experts, like a GPU", check_gated,
@@ -105,8 +105,8 @@ TEST(the_layer_ends_behind_its_experts)
         { "one expert", check_experts_join, TAIL(QTYPE_Q8_0, 64, 64, 2, .n_experts = 4, .n_used = 1) },
         { "like a GPU", check_experts_join,
           TAIL(QTYPE_Q5_0, 2816, 704, 1, .n_experts = 16, .n_used = 8, .has_scale = true, .like_gpu = true) },
-        { "like a GPU, three of seven", check_experts_join,
-          TAIL(QTYPE_Q4_K, 132, 512, 4, .n_experts = 7, .n_used = 3, .like_gpu = true) },
+        { "like a GPU, three of thirteen", check_experts_join,
+          TAIL(QTYPE_Q4_K, 132, 512, 4, .n_experts = 13, .n_used = 3, .like_gpu = true) },
         { "like a GPU, five of seven", check_experts_join,
           TAIL(QTYPE_Q4_K, 132, 256, 1, .n_experts = 7, .n_used = 5, .like_gpu = true) },
     };

@@ -34,6 +34,20 @@ TEST(a_software_device_gives_each_lane_a_row)
     }
 }
 
+TEST(wide_loads_are_worth_more_than_tails_and_pairs_of_weights)
+{
+    struct linear_choice choice;
+    CHECK(!choose_tail(&cpu, 1));
+    CHECK(!choose_gated(&choice, &cpu, 2816, 1));
+    CHECK(choose_direct(&cpu, 1, 128, 8));
+    choice = choose_pairs(&cpu, 2816, false);
+    CHECK_UINT(choice.kernel, KERNEL_MAT_MUL_CPU_EXPERTS);
+    CHECK(choice.spec[MAT_MUL_CPU_DIRECT]);
+    CHECK_UINT(choice.cols_per_group, 1);
+    CHECK(choose_tail(&narrow_cpu, 1) && choose_tail(&gpu, 8) && !choose_tail(&gpu, 9));
+    CHECK(choose_gated(&choice, &narrow_cpu, 2816, 1) && choose_gated(&choice, &gpu, 2816, 1));
+}
+
 TEST(lanes_of_a_gpu_are_busy)
 {
     // 704, 2112, 2816, 4096 and 8192 columns are what the model has.
