@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "server/chats.h"
 
+#include <event2/keyvalq_struct.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
