@@ -48,6 +48,25 @@ TEST(wide_loads_are_worth_more_than_tails_and_pairs_of_weights)
     CHECK(choose_gated(&choice, &narrow_cpu, 2816, 1) && choose_gated(&choice, &gpu, 2816, 1));
 }
 
+// Rows of a step that have nothing to do with each other get kernels that sum each as they sum one alone.
+TEST(rows_are_kept_apart_where_a_recorder_says_so)
+{
+    struct gpu_plan cpu_apart = cpu, gpu_apart = gpu;
+    cpu_apart.apart = gpu_apart.apart = true;
+    for (uint32_t n = 1; n <= 8; ++n) {
+        const struct linear_choice wide = choose_linear(&cpu_apart, 2816, n);
+        CHECK_UINT(wide.kernel, KERNEL_MAT_MUL_CPU);
+        CHECK_UINT(wide.spec[MAT_MUL_CPU_APART], n > 1);
+        CHECK_UINT(choose_linear(&cpu, 2816, n).spec[MAT_MUL_CPU_APART], 0);
+        // The lanes of a row, and so the order of its sum, are those of one column.
+        const struct linear_choice few = choose_linear(&gpu_apart, 2816, n), one = choose_linear(&gpu, 2816, 1);
+        CHECK_UINT(few.kernel, KERNEL_MAT_VEC);
+        CHECK_UINT(few.spec[MAT_VEC_LANES], one.spec[MAT_VEC_LANES]);
+        CHECK(choose_direct(&cpu_apart, n, 4, 2) && choose_direct(&gpu_apart, n, 4, 2)); // never tiles of experts
+    }
+    CHECK(!choose_direct(&gpu, 8, 4, 2));
+}
+
 TEST(lanes_of_a_gpu_are_busy)
 {
     // 704, 2112, 2816, 4096 and 8192 columns are what the model has.
