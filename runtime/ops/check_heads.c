@@ -99,10 +99,10 @@ void check_cache_store(struct check *c, const void *shape)
                               .head_size = s->head_size,
                               .eps = EPS };
     const uint64_t window_bytes = s->window_bytes > 0 ? s->window_bytes : gpu_device_plan(c->device)->max_binding_bytes;
-    heads_in_windows(c->rec, k_view, &heads, s->n_tokens, window_bytes, 0);
+    heads_in_windows(c->rec, k_view, &heads, s->n_tokens, window_bytes);
     heads.to = OP_HEADS_VALUES;
     if (!s->shared)
-        heads_in_windows(c->rec, v_view, &heads, s->n_tokens, window_bytes, 0);
+        heads_in_windows(c->rec, v_view, &heads, s->n_tokens, window_bytes);
     check_submit(c);
 
     const float *all_k = widen_cache(c, check_read(c, keys), s->type, n_cache);

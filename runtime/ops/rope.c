@@ -113,11 +113,11 @@ void step_heads(struct gpu_view *buffers, uint32_t *spec, struct heads_params *p
 }
 
 static void record_heads(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads,
-                         const struct cache_window *window, uint32_t n_tokens, uint32_t group_size)
+                         const struct cache_window *window, uint32_t n_tokens)
 {
     const struct gpu_plan *plan = gpu_recorder_plan(rec);
     const uint32_t n_items = n_tokens * heads->n_heads, per_group = rows_per_group(plan, n_items, 8);
-    uint32_t spec[1 + HEADS_N_SPEC] = { group_size };
+    uint32_t spec[1 + HEADS_N_SPEC] = { rows_group_size(plan, heads->head_size / 8) };
     struct heads_alone_params params = { .n_items = n_items, .per_group = per_group };
     const uint64_t in_bytes = (uint64_t)n_items * heads->head_size * sizeof(float);
     const uint64_t n_out = heads->to == OP_HEADS_KEYS_AND_VALUES ? 2 : 1;
@@ -135,23 +135,22 @@ static void record_heads(struct gpu_recorder *rec, struct gpu_view x, const stru
 }
 
 void heads_in_windows(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads, uint32_t n_tokens,
-                      uint64_t window_bytes, uint32_t group_size)
+                      uint64_t window_bytes)
 {
-    group_size = group_size > 0 ? group_size : rows_group_size(gpu_recorder_plan(rec), heads->head_size / 8);
     if (heads->to == OP_HEADS_QUERIES) {
-        record_heads(rec, x, heads, NULL, n_tokens, group_size);
+        record_heads(rec, x, heads, NULL, n_tokens);
         return;
     }
     struct cache_window window;
     for (uint32_t slot = 0; slot < heads->cache->n_slots;) {
         slot = cache_window(&window, heads->cache, window_bytes, slot);
-        record_heads(rec, x, heads, &window, n_tokens, group_size);
+        record_heads(rec, x, heads, &window, n_tokens);
     }
 }
 
 void op_heads(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads, uint32_t n_tokens)
 {
-    heads_in_windows(rec, x, heads, n_tokens, gpu_recorder_plan(rec)->max_binding_bytes, 0);
+    heads_in_windows(rec, x, heads, n_tokens, gpu_recorder_plan(rec)->max_binding_bytes);
 }
 
 bool kernel_list_rope(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)

@@ -15,9 +15,8 @@ struct cache_window {
 uint32_t cache_window(struct cache_window *out, const struct op_cache *cache, uint64_t limit_bytes,
                       uint32_t first_slot);
 
-// op_heads() with windows as small as a test wishes, where the op passes the device's limit, and with workgroups of
-// group_size, whose sums have their order; 0: what suits the device.
+// op_heads() with windows as small as a test wishes; the op passes the device's limit.
 void heads_in_windows(struct gpu_recorder *rec, struct gpu_view x, const struct op_heads *heads, uint32_t n_tokens,
-                      uint64_t window_bytes, uint32_t group_size);
+                      uint64_t window_bytes);
 
 #endif
