@@ -209,7 +209,8 @@ TEST(the_plan_of_a_state_is_what_it_allocates)
         for (uint32_t layer = 0; layer < b.shape.n_layers; ++layer)
             cache_bytes += gpu_buffer_size(state->caches[layer].keys) + gpu_buffer_size(state->caches[layer].values);
         CHECK_UINT(cache_bytes, plan.cache);
-        CHECK_UINT(gpu_buffer_size(state->workspace->arena) + OP_COUNTERS_BYTES + feedback_bytes(&b.shape, rows[i].n_batch, 0),
+        CHECK_UINT(gpu_buffer_size(state->workspace->arena) + OP_COUNTERS_BYTES +
+                       feedback_bytes(&b.shape, rows[i].n_batch, 0),
                    plan.scratch);
         gemma_state_destroy(state);
     }
