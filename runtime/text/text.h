@@ -3,6 +3,7 @@
 #define TEXT_TEXT_H
 
 #include "text/chat.h"
+#include "text/grammar.h"
 #include "text/json.h"
 #include "text/parse.h"
 #include "text/sampler.h"
