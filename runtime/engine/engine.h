@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_H
 
 #include "base/status.h"
+#include "base/thread.h"
 #include "engine/ahead.h"
 #include "gpu/gpu.h"
 #include "loader/model_file.h"
@@ -14,7 +15,7 @@ struct control_ids {
     uint32_t bos, eos, turn_open, turn_close, tool_response_open;
 };
 
-// Immutable once open.
+// Immutable once open, but for what is made when it is first asked for.
 struct karat_model {
     struct model_file *file;
     struct tokenizer *tokenizer;
@@ -24,6 +25,8 @@ struct karat_model {
     size_t n_never_sampled;
     struct karat_model_facts facts;
     char *name;
+    struct mutex lock;         // of what follows
+    struct token_index *index; // NULL: no answer had to keep to anything yet
     // Only with weights:
     struct gpu_device *device;
     struct gemma_shape shape;
@@ -56,6 +59,10 @@ struct karat_session {
 // The file at path, or the built-in one for NULL; and what to call it in a sentence.
 enum karat_status model_open_file(struct model_file **out, const char *path, struct karat_error *err);
 const char *model_label(const char *path);
+
+// The tree of the model's tokens, made by the first one who asks; any thread.
+enum karat_status model_token_index(const struct karat_model *model, const struct token_index **out,
+                                    struct karat_error *err);
 
 enum karat_status model_check_vocabulary(const struct gemma_shape *shape, const struct tokenizer *tokenizer,
                                          struct karat_error *err);

@@ -146,7 +146,7 @@ enum karat_status generation_next(struct generation *g, uint32_t *id, struct kar
     enum karat_status status = KARAT_OK;
     struct karat_session *session = g->session;
     const uint32_t max_tokens = g->options->max_tokens;
-    TRY(session_sample(session, id, err));
+    TRY(g->constraint.matcher ? constraint_sample(&g->constraint, session, id, err) : session_sample(session, id, err));
     ++g->n_generated;
     if (is_end(g->model, *id))
         return end(g, KARAT_STOP_END);
@@ -162,12 +162,18 @@ cleanup:
     return status;
 }
 
+enum karat_status generation_run_ahead(struct generation *g, uint32_t max_tokens, struct karat_error *err)
+{
+    // Masks are made on the host, so the device cannot draw.
+    return g->constraint.matcher ? ahead_end(g->session, err) : ahead_begin(g->session, max_tokens, err);
+}
+
 // Until something ends the answer.
 static enum karat_status run_loop(struct generation *g, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     uint32_t id = 0;
-    TRY(ahead_begin(g->session, g->options->max_tokens, err));
+    TRY(generation_run_ahead(g, g->options->max_tokens, err));
     while ((status = generation_next(g, &id, err)) == KARAT_OK && !g->ended)
         TRY(session_advance(g->session, id, err));
 cleanup:
@@ -233,8 +239,10 @@ enum karat_status generation_open(struct generation *g, const struct karat_model
     g->characters = calloc(1, STREAM_OUT_BYTES(tokenizer_text_bytes_max(model->tokenizer)));
     if (!g->characters)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for an answer");
-    if (!prompt->is_chat)
-        return KARAT_OK;
+    const struct constraint_prompt constraint = { prompt->may_think, prompt->starts_in_thought, prompt->tools };
+    const enum karat_status status = constraint_open(&g->constraint, model, options, &constraint, err);
+    if (status != KARAT_OK || !prompt->is_chat)
+        return status;
     const struct parser_options parser = {
         .starts_in_thought = prompt->starts_in_thought,
         .tools = prompt->tools,
@@ -246,6 +254,7 @@ enum karat_status generation_open(struct generation *g, const struct karat_model
 
 void generation_close(struct generation *g)
 {
+    constraint_free(&g->constraint);
     parser_destroy(g->parser);
     free(g->characters);
     text_free(&g->filter.held);
@@ -356,10 +365,11 @@ static enum karat_status build_request(struct json **out, struct arena *arena, c
     struct karat_error why = { .status = KARAT_ERR_MEMORY, .text = "no memory for the conversation" };
     struct json *request = json_new(arena, JSON_OBJECT), *wishes = json_new(arena, JSON_OBJECT);
     struct json *conversation = read_member(arena, "messages", messages, &why);
-    struct json *tools = options->tools && conversation ? read_member(arena, "tools", options->tools, &why) : NULL;
+    const bool has_tools = options->tools && options->tool_choice != KARAT_TOOLS_NONE;
+    struct json *tools = has_tools && conversation ? read_member(arena, "tools", options->tools, &why) : NULL;
     struct json *thinking = new_bool(arena, "enable_thinking", options->thinking);
     struct json *prompt = new_bool(arena, "add_generation_prompt", true);
-    if (!request || !wishes || !conversation || (options->tools && !tools) || !thinking || !prompt) {
+    if (!request || !wishes || !conversation || (has_tools && !tools) || !thinking || !prompt) {
         if (err)
             *err = why;
         return why.status;
@@ -394,6 +404,7 @@ enum karat_status prompt_read(struct prompt *out, const struct karat_model *mode
     TRY(chat_render(&rendered, request, NULL, err));
     TRY(refuse_media(&rendered, err));
     TRY(engine_prompt_ids(model, &rendered, &out->ids, err));
+    out->may_think = rendered.thinking;
     out->starts_in_thought = rendered.starts_in_thought;
     out->tools = json_is(json_find(request, "tools"), JSON_ARRAY) ? json_find(request, "tools") : NULL;
 cleanup:

@@ -11,12 +11,13 @@
 #ifndef ENGINE_GENERATION_H
 #define ENGINE_GENERATION_H
 
+#include "engine/constraint.h"
 #include "engine/engine.h"
 #include "engine/stop.h"
 
 struct prompt {
     struct token_ids ids;
-    bool is_chat, starts_in_thought;
+    bool is_chat, may_think, starts_in_thought;
     const struct json *tools; // of the request; may be NULL
 };
 
@@ -32,6 +33,7 @@ struct generation {
     struct karat_session *session;
     const struct karat_generate_options *options;
     struct parser *parser; // NULL without a chat format
+    struct constraint constraint;
     struct stream stream;
     struct stop_filter filter;
     char *characters; // [STREAM_OUT_BYTES(longest token)]
@@ -52,6 +54,8 @@ enum karat_status generation_check(const struct karat_model *model, const struct
 enum karat_status generation_open(struct generation *g, const struct karat_model *model, const struct prompt *prompt,
                                   const struct karat_generate_options *options, struct karat_error *err);
 enum karat_status generation_begin(struct generation *g, struct karat_session *session, struct karat_error *err);
+// Instead of ahead_begin(): lets steps run ahead unless every token waits for its mask.
+enum karat_status generation_run_ahead(struct generation *g, uint32_t max_tokens, struct karat_error *err);
 void generation_accept(struct generation *g, const uint32_t *ids, size_t n_ids);
 enum karat_status generation_next(struct generation *g, uint32_t *id, struct karat_error *err);
 

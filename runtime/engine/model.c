@@ -321,6 +321,7 @@ enum karat_status karat_model_open(struct karat_model **out, const char *path,
     struct karat_model *model = calloc(1, sizeof *model);
     if (!model)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for the model record");
+    model->lock = (struct mutex)MUTEX_INIT;
 
     if ((status = model_open_file(&model->file, path, err)) != KARAT_OK)
         goto cleanup; // the loader's sentences already begin with the path
@@ -339,6 +340,17 @@ cleanup:
     return status;
 }
 
+enum karat_status model_token_index(const struct karat_model *model, const struct token_index **out,
+                                    struct karat_error *err)
+{
+    struct karat_model *own = (struct karat_model *)model; // only what the lock guards is written
+    mutex_lock(&own->lock);
+    const enum karat_status status = model->index ? KARAT_OK : token_index_create(&own->index, model->tokenizer, err);
+    *out = model->index;
+    mutex_unlock(&own->lock);
+    return status;
+}
+
 void karat_model_close(struct karat_model *model)
 {
     if (!model)
@@ -346,6 +358,7 @@ void karat_model_close(struct karat_model *model)
     gpu_warm_up_stop(model->warm_up);
     gemma_weights_free(&model->weights);
     gpu_device_destroy(model->device);
+    token_index_destroy(model->index);
     tokenizer_destroy(model->tokenizer);
     model_file_close(model->file);
     free(model->parse_kinds);

@@ -342,12 +342,13 @@ static void answer_alone(struct karat_scheduler *s, struct slot *slot)
 {
     enum karat_status status = KARAT_OK;
     struct karat_error err;
-    const struct request *request = slot->request;
+    struct request *request = slot->request;
     const uint32_t max_tokens = request->options.max_tokens;
     const uint64_t start_ns = clock_ns();
     if (!slot->is_alone) {
         slot->is_alone = true; // of the tokens that are left one is drawn already
-        TRY(ahead_begin(slot->session, max_tokens > 0 ? max_tokens - request->generation.n_generated + 1 : 0, &err));
+        TRY(generation_run_ahead(&request->generation,
+                                 max_tokens > 0 ? max_tokens - request->generation.n_generated + 1 : 0, &err));
     }
     TRY(session_advance(slot->session, slot->next_id, &err));
     count_decoded(s, 1, clock_ns() - start_ns);

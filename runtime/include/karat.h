@@ -261,6 +261,12 @@ struct karat_sampling {
     bool greedy;
 };
 
+enum karat_tool_choice {
+    KARAT_TOOLS_AUTO,     // an answer or calls, as the model likes
+    KARAT_TOOLS_NONE,     // no call, and the model is not told of the tools
+    KARAT_TOOLS_REQUIRED, // at least one call
+};
+
 struct karat_generate_options {
     uint32_t max_tokens; // 0: until the model stops or the context is full
     struct karat_sampling sampling;
@@ -270,6 +276,18 @@ struct karat_generate_options {
     size_t n_stop;
     karat_piece_fn *on_piece; // may be NULL
     void *user;               // for on_piece
+
+    // What the answer must keep to, token by token. It begins after the thought, if there is one, and the turn ends only
+    // where it is complete (or at max_tokens: KARAT_STOP_LENGTH). A schema or a grammar that cannot be kept to is
+    // KARAT_ERR_FORMAT or, where it asks for more than an automaton can carry, KARAT_ERR_UNSUPPORTED, and the sentence
+    // names the keyword with its JSON pointer.
+    const char *schema;  // a JSON Schema: the answer is compact JSON that satisfies it; NULL: any text
+    const char *grammar; // GBNF, as llama.cpp reads it; NULL: any text. Not together with schema
+    // karat_chat() with tools only:
+    enum karat_tool_choice tool_choice;
+    const char *tool;  // no other one may be called; NULL: any
+    bool one_call;     // at most one call
+    bool tools_strict; // arguments satisfy the schemas of all tools, not only of those that say "strict": true
 };
 
 enum karat_stop {

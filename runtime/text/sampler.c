@@ -240,11 +240,12 @@ static size_t n_kept(const struct sampler *sampler)
 }
 
 // The best of n tokens that may be sampled, n_kept() of them, with their scores after the penalties, in no order.
-// ids NULL: the token at i is i. Returns how many there are.
+// ids NULL: the token at i is i. mask NULL: all of them. Returns how many there are.
 //
 // The list grows to some multiple of `keep`, then only the best stay, and a score that is not above the worst of them
 // is passed over from then on: it could only be a tie, which the lower id wins. So ids ascend, unless they are few.
-static size_t gather(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n_scores)
+static size_t gather(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n_scores,
+                     const uint32_t *mask)
 {
     const size_t keep = n_kept(sampler);
     const bool penalties = has_penalties(&sampler->options);
@@ -254,7 +255,9 @@ static size_t gather(struct sampler *sampler, const uint32_t *ids, const float *
     size_t n = 0;
     for (size_t i = 0; i < n_scores; ++i) {
         const uint32_t id = ids ? ids[i] : (uint32_t)i;
-        if (id >= sampler->n_vocab)
+        if (mask && id % 32 == 0 && mask[id / 32] == 0)
+            i += 31; // a mask goes with all scores in order
+        if (id >= sampler->n_vocab || (mask && !(mask[id / 32] >> id % 32 & 1)))
             continue;
         float score = scores[i];
         if (penalties && sampler->counts[id] > 0)
@@ -386,9 +389,15 @@ static enum karat_status pick(struct sampler *sampler, size_t n, uint32_t *id, s
     return KARAT_OK;
 }
 
+enum karat_status sampler_sample_among(struct sampler *sampler, const float *logits, const uint32_t *mask, uint32_t *id,
+                                       struct karat_error *err)
+{
+    return pick(sampler, gather(sampler, NULL, logits, sampler->n_vocab, mask), id, err);
+}
+
 enum karat_status sampler_sample(struct sampler *sampler, const float *logits, uint32_t *id, struct karat_error *err)
 {
-    return pick(sampler, gather(sampler, NULL, logits, sampler->n_vocab), id, err);
+    return sampler_sample_among(sampler, logits, NULL, id, err);
 }
 
 // ---- short lists
@@ -421,7 +430,7 @@ bool sampler_is_short(const struct sampler *sampler)
 enum karat_status sampler_pick(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n,
                                uint32_t *id, struct karat_error *err)
 {
-    return pick(sampler, gather(sampler, ids, scores, n), id, err);
+    return pick(sampler, gather(sampler, ids, scores, n, NULL), id, err);
 }
 
 void sampler_foresee(const struct sampler *sampler, uint32_t n_ahead, double *at, uint32_t *leaving)

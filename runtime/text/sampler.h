@@ -60,6 +60,10 @@ void sampler_accept(struct sampler *sampler, uint32_t id);
 // Errors  KARAT_ERR_ARGUMENT   no token has a usable score
 enum karat_status sampler_sample(struct sampler *sampler, const float *logits, uint32_t *id, struct karat_error *err);
 
+// The same among the tokens whose bit id % 32 of mask[id / 32] is set; NULL: all.
+enum karat_status sampler_sample_among(struct sampler *sampler, const float *logits, const uint32_t *mask, uint32_t *id,
+                                       struct karat_error *err);
+
 // ------------------------------------------------------------------------------------------------ short lists
 
 // For someone who finds the best tokens elsewhere and may even draw there, ahead of this sampler.
