@@ -272,9 +272,10 @@ static uint32_t add_state(struct matcher *m, const uint32_t *set, uint32_t n)
     const uint32_t n_classes = m->grammar->n_classes, id = m->n_states;
     if (id >= STATES_HARD)
         m->too_many = true;
-    if (!reserve_states(m, id + 1) || !reserve_lists(m, m->n_lists + n))
+    if (!reserve_states(m, id + 1) || !reserve_lists(m, m->n_lists + n + 1))
         return DEAD;
-    memcpy(m->lists + m->n_lists, set, n * sizeof *set);
+    if (n > 0)
+        memcpy(m->lists + m->n_lists, set, n * sizeof *set);
     m->states[id] = (struct state){ .first = m->n_lists, .n = n, .mask = NONE, .complete = is_complete(m, set, n) };
     memset(m->edges + (size_t)id * n_classes, 0xFF, n_classes * sizeof *m->edges);
     m->n_lists += n;
@@ -292,6 +293,8 @@ static uint32_t add_state(struct matcher *m, const uint32_t *set, uint32_t n)
 // set is sorted and does not lie in m->lists.
 static uint32_t find_state(struct matcher *m, const uint32_t *set, uint32_t n)
 {
+    if (n == 0)
+        return DEAD;
     for (uint32_t id = m->state_table[set_hash(set, n) & m->state_table_mask]; id != NONE; id = m->states[id].hash_next)
         if (m->states[id].n == n && memcmp(m->lists + m->states[id].first, set, n * sizeof *set) == 0)
             return id;
@@ -302,7 +305,7 @@ static uint32_t end_closure(struct matcher *m)
 {
     while (m->n_work > 0 && !m->too_many && !m->no_memory)
         expand(m, m->work[--m->n_work]);
-    if (m->too_many || m->no_memory)
+    if (m->too_many || m->no_memory || m->n_set == 0)
         return DEAD;
     qsort(m->set, m->n_set, sizeof *m->set, compare_ids);
     return find_state(m, m->set, m->n_set);

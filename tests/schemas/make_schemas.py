@@ -84,9 +84,9 @@ class Maker:
     def reference(self, depth):
         name = "d%d" % self.r.randrange(3)
         if name not in self.defs:
-            self.defs[name] = True  # refers to itself from now on
+            self.defs[name] = True
             link = {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/" + name}]}
-            self.defs[name] = {"type": "object", "properties": {"v": self.value(depth - 1), "next": link},
+            self.defs[name] = {"type": "object", "properties": {"v": self.value(0), "next": link},
                                "required": ["v", "next"]}
         return {"$ref": "#/$defs/" + name}
 
