@@ -277,8 +277,8 @@ struct karat_generate_options {
     karat_piece_fn *on_piece; // may be NULL
     void *user;               // for on_piece
 
-    // What the answer must keep to, token by token. It begins after the thought, if there is one, and the turn ends only
-    // where it is complete (or at max_tokens: KARAT_STOP_LENGTH). A schema or a grammar that cannot be kept to is
+    // What the answer must keep to, token by token. It begins after the thought, if there is one, and the turn ends
+    // only where it is complete (or at max_tokens: KARAT_STOP_LENGTH). A schema or a grammar that cannot be kept to is
     // KARAT_ERR_FORMAT or, where it asks for more than an automaton can carry, KARAT_ERR_UNSUPPORTED, and the sentence
     // names the keyword with its JSON pointer.
     const char *schema;  // a JSON Schema: the answer is compact JSON that satisfies it; NULL: any text

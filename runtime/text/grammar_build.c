@@ -221,16 +221,19 @@ static bool is_nullable(const struct grammar *g, const struct node *node, const 
     return true;
 }
 
-// Nodes are mostly added after those they lead to, so few rounds suffice.
+// Nodes are added after those they lead to, rules after those that call them: rounds in both directions are few.
 static void spread(const struct grammar *g, property_fn *property, uint8_t *has)
 {
-    for (bool changed = true; changed;) {
+    bool changed = true;
+    for (unsigned round = 0; changed; ++round) {
         changed = false;
-        for (uint32_t i = 0; i < g->n_nodes; ++i)
+        for (uint32_t n = 0; n < g->n_nodes; ++n) {
+            const uint32_t i = round % 2 == 0 ? n : g->n_nodes - 1 - n;
             if (!has[i] && property(g, &g->nodes[i], has)) {
                 has[i] = 1;
                 changed = true;
             }
+        }
     }
 }
 

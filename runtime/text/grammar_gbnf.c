@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "text/grammar_nodes.h"
 
+#define TEXT_BYTES_MAX ((size_t)256 << 10) // rules are looked for one by one
 #define DEPTH_MAX 64
 #define COUNT_MAX 100000u
 
@@ -441,6 +442,9 @@ enum karat_status grammar_add_gbnf(struct grammar_builder *b, struct span text, 
 {
     struct reader r = { .text = text, .err = err };
     *start = NODE_DEAD;
+    if (text.size_bytes > TEXT_BYTES_MAX)
+        return status_fail(err, KARAT_ERR_UNSUPPORTED, "the grammar has %zu bytes, at most %zu are read",
+                           text.size_bytes, TEXT_BYTES_MAX);
     skip_space(&r, true);
     while (peek(&r) >= 0 && r.status == KARAT_OK)
         read_rule(&r);

@@ -280,11 +280,25 @@ static const struct json *merge_objects(struct schema_compiler *c, const struct 
     return c->status == KARAT_OK ? result : NULL;
 }
 
+// Lists are compared each with each, so a long one would take long.
+static bool is_short(struct schema_compiler *c, const struct json *schema)
+{
+    static const char *const lists[] = { "properties", "required", "enum" };
+    for (size_t i = 0; i < COUNT(lists); ++i) {
+        const struct json *list = json_find(schema, lists[i]);
+        if (list && list->n_children > SCHEMA_ENTRIES_MAX) {
+            schema_unsupported(c, lists[i], "with more than 2000 entries");
+            return false;
+        }
+    }
+    return true;
+}
+
 const struct json *schema_merge(struct schema_compiler *c, const struct json *a, const struct json *b)
 {
     if (c->status != KARAT_OK)
         return NULL;
-    if (++c->steps > SCHEMA_STEPS_MAX || c->depth >= SCHEMA_DEPTH_MAX) {
+    if (++c->steps > SCHEMA_STEPS_MAX || c->depth >= SCHEMA_DEPTH_MAX || c->arena.size_bytes > SCHEMA_MEMORY_MAX) {
         schema_unsupported(c, "allOf", "without end, or of too many schemas");
         return NULL;
     }
@@ -304,7 +318,7 @@ const struct json *schema_merge(struct schema_compiler *c, const struct json *a,
         return schema_merge(c, a, b);
     a = a && b ? open_const(c, a) : NULL;
     b = a ? open_const(c, b) : NULL;
-    return a && b ? merge_objects(c, a, b) : NULL;
+    return a && b && is_short(c, a) && is_short(c, b) ? merge_objects(c, a, b) : NULL;
 }
 
 // ------------------------------------------------------------------------------------------------ apart
@@ -381,7 +395,8 @@ static bool are_members_apart(struct schema_compiler *c, const struct json *a, c
 bool schema_are_apart(struct schema_compiler *c, const struct json *a, const struct json *b)
 {
     bool apart = false;
-    if (c->status != KARAT_OK || ++c->steps > SCHEMA_STEPS_MAX || c->depth >= SCHEMA_DEPTH_MAX)
+    if (c->status != KARAT_OK || ++c->steps > SCHEMA_STEPS_MAX || c->depth >= SCHEMA_DEPTH_MAX ||
+        c->arena.size_bytes > SCHEMA_MEMORY_MAX)
         return false;
     ++c->depth;
     a = json_is(a, JSON_OBJECT) ? open_ref(c, a) : a;
@@ -390,13 +405,14 @@ bool schema_are_apart(struct schema_compiler *c, const struct json *a, const str
     b = json_is(b, JSON_OBJECT) ? open_const(c, b) : b;
     if (json_is(a, JSON_OBJECT) && json_is(b, JSON_OBJECT)) {
         const struct json *enum_a = json_find(a, "enum"), *enum_b = json_find(b, "enum");
+        const bool lists_are_short = is_short(c, a) && is_short(c, b);
         const struct json *type_a = json_find(a, "type"), *type_b = json_find(b, "type");
-        apart = (enum_a && enum_b && are_enums_apart(enum_a, enum_b)) ||
-                (type_a && type_b && are_types_apart(type_a, type_b)) ||
-                (enum_a && type_b && is_enum_apart_from_type(enum_a, type_b)) ||
-                (enum_b && type_a && is_enum_apart_from_type(enum_b, type_a)) ||
-                (json_is_text(type_a, "object") && json_is_text(type_b, "object") &&
-                 (are_members_apart(c, a, b) || are_members_apart(c, b, a)));
+        apart = lists_are_short && ((enum_a && enum_b && are_enums_apart(enum_a, enum_b)) ||
+                                    (type_a && type_b && are_types_apart(type_a, type_b)) ||
+                                    (enum_a && type_b && is_enum_apart_from_type(enum_a, type_b)) ||
+                                    (enum_b && type_a && is_enum_apart_from_type(enum_b, type_a)) ||
+                                    (json_is_text(type_a, "object") && json_is_text(type_b, "object") &&
+                                     (are_members_apart(c, a, b) || are_members_apart(c, b, a))));
     }
     --c->depth;
     return apart;

@@ -1,8 +1,7 @@
 // text/grammar_reply.c -- a whole turn: [thought] ( answer | [text] calls ).
 #include <stdio.h>
 
-#include "base/arena.h"
-#include "text/grammar_nodes.h"
+#include "text/grammar_schema.h"
 
 struct turn {
     struct grammar_builder builder;
@@ -33,7 +32,8 @@ static uint32_t add_thought(struct turn *t, uint32_t next)
 static enum karat_status add_schema_answer(struct turn *t, uint32_t *start)
 {
     struct json *schema = NULL;
-    const enum karat_status status = json_parse(&schema, &t->arena, t->reply->schema, NULL, t->err);
+    const struct json_limits limits = { .size_bytes_max = SCHEMA_BYTES_MAX };
+    const enum karat_status status = json_parse(&schema, &t->arena, t->reply->schema, &limits, t->err);
     if (status != KARAT_OK)
         return status_context(t->err, status, "the schema");
     return grammar_add_schema(&t->builder, schema, DIALECT_JSON, "the schema", NODE_END, start, t->err);

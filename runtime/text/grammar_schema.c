@@ -690,6 +690,12 @@ static bool read_members(struct schema_compiler *c, const struct json *schema, s
     }
     if (!check_required(c, required))
         return false;
+    if ((properties && properties->n_children > SCHEMA_ENTRIES_MAX) ||
+        (required && required->n_children > SCHEMA_ENTRIES_MAX)) {
+        schema_unsupported(c, properties && properties->n_children > SCHEMA_ENTRIES_MAX ? "properties" : "required",
+                           "with more than 2000 entries");
+        return false;
+    }
     const bool closed = json_is(rest, JSON_BOOL) && !rest->boolean;
     struct json *all = properties ? json_copy_shallow(&c->arena, properties) : json_new(&c->arena, JSON_OBJECT);
     struct json *own = json_new(&c->arena, JSON_OBJECT);

@@ -6,7 +6,10 @@
 #include "base/arena.h"
 #include "text/grammar_nodes.h"
 
-#define SCHEMA_STEPS_MAX 20000u // schemas looked at, again wherever they are joined with others
+#define SCHEMA_BYTES_MAX ((size_t)1 << 20)   // of the document
+#define SCHEMA_MEMORY_MAX ((size_t)64 << 20) // of joined copies
+#define SCHEMA_ENTRIES_MAX 2000u             // of lists in which names or values are looked for one by one
+#define SCHEMA_STEPS_MAX 10000u              // schemas looked at, again wherever they are joined with others
 #define SCHEMA_DEPTH_MAX 160u
 
 // A schema that others refer to, compiled once.

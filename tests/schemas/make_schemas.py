@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make_schemas.py SEED COUNT : random JSON Schemas that grammars carry, one a line.
+"""make_schemas.py SEED COUNT : so many different random JSON Schemas that grammars carry, one a line.
 
 Every keyword that runtime/text/grammar_schema.c reads occurs; texts are bounded, so that a random answer ends.
 """
@@ -105,5 +105,9 @@ class Maker:
 
 
 maker = Maker(int(sys.argv[1]))
-for _ in range(int(sys.argv[2])):
-    print(json.dumps(maker.schema(), ensure_ascii=False))
+seen = set()
+while len(seen) < int(sys.argv[2]):
+    line = json.dumps(maker.schema(), ensure_ascii=False)
+    if line not in seen:
+        seen.add(line)
+        print(line)
