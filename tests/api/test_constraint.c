@@ -3,6 +3,7 @@
 // At a high temperature the demo model writes nearly anything it may, so what comes out shows what was allowed.
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "karat.h"
 #include "test.h"
 #include "text/text.h"
@@ -152,6 +153,62 @@ TEST(raw_answers_satisfy_their_schema_from_the_first_token)
     CHECK(fits(schemas[2], NULL, reply.content));
     karat_free(ids);
     karat_reply_free(&reply);
+}
+
+// ------------------------------------------------------------------------------------------------ many at once
+
+static struct {
+    struct mutex mutex;
+    struct condition changed;
+    unsigned n_done;
+    struct text answers[3];
+} crowd = { MUTEX_INIT, CONDITION_INIT, 0, { { 0 } } };
+
+static void take_answer(void *user, enum karat_status status, const struct karat_reply *reply,
+                        const struct karat_request_times *times, const struct karat_error *err)
+{
+    (void)times;
+    mutex_lock(&crowd.mutex);
+    text_append_string(user, status == KARAT_OK ? reply->content : err->text);
+    ++crowd.n_done;
+    condition_signal_all(&crowd.changed);
+    mutex_unlock(&crowd.mutex);
+}
+
+TEST(a_scheduler_keeps_each_answer_to_its_own_schema)
+{
+    static const char chat[] = "{\"messages\":" ASK ",\"options\":{\"add_generation_prompt\":true}}";
+    struct karat_scheduler *scheduler = NULL;
+    struct karat_error err = { 0 };
+    REQUIRE(open_demo(t));
+    REQUIRE_OK(karat_scheduler_open(&scheduler, demo,
+                                    &(struct karat_scheduler_options){ .n_slots = 2, .n_context = 512 }, &err),
+               err);
+    for (size_t i = 0; i < COUNT(crowd.answers); ++i) {
+        // Overwritten at once: what a request points to is only read before submit returns.
+        char schema[512];
+        struct karat_generate_options options = hot(i + 1);
+        snprintf(schema, sizeof schema, "%s", schemas[i]);
+        options.schema = schema;
+        const struct karat_request request = {
+            .chat = chat, .generate = &options, .on_done = take_answer, .user = &crowd.answers[i]
+        };
+        REQUIRE_OK(karat_scheduler_submit(scheduler, &request, NULL, &err), err);
+        memset(schema, 0, sizeof schema);
+    }
+    struct karat_generate_options bad = { .schema = "{\"not\":{}}" };
+    const struct karat_request refused = { .chat = chat, .generate = &bad, .on_done = take_answer };
+    CHECK_UINT(karat_scheduler_submit(scheduler, &refused, NULL, &err), KARAT_ERR_UNSUPPORTED);
+    CHECK_TEXT(err.text, "the schema has \"not\" at #, which a grammar does not carry");
+    mutex_lock(&crowd.mutex);
+    while (crowd.n_done < COUNT(crowd.answers))
+        condition_wait(&crowd.changed, &crowd.mutex);
+    mutex_unlock(&crowd.mutex);
+    karat_scheduler_close(scheduler);
+    for (size_t i = 0; i < COUNT(crowd.answers); ++i) {
+        test_check(t, fits(schemas[i], NULL, crowd.answers[i].data), __FILE__, __LINE__, "%s", crowd.answers[i].data);
+        text_free(&crowd.answers[i]);
+    }
 }
 
 // ------------------------------------------------------------------------------------------------ tools
