@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 
 PATIENCE = float(os.environ.get("KARAT_TEST_PATIENCE", "1"))
 TIMEOUT_S = 60 * PATIENCE
@@ -18,22 +20,28 @@ class Server:
         self.words = [*program, "serve", "--port", "0", *options]
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        said = b""
-        while not (found := re.search(rb"serving at (http://([^/\s]+))", said)):
-            line = self.process.stderr.readline()
-            if not line:
-                raise RuntimeError(f"{' '.join(self.words)} did not come up: {said.decode()}")
-            said += line
-        self.url, self.address = found.group(1).decode(), found.group(2).decode()
+        self.errors = tempfile.TemporaryFile()  # a pipe that nobody reads would stop a server that says much
+        self.process = subprocess.Popen(self.words, stdout=self.errors, stderr=self.errors)
+        end = time.monotonic() + TIMEOUT_S
+        while not (found := re.search(r"serving at (http://([^/\s]+))/v1 .*\n", self.said())):
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
+                raise RuntimeError(f"{' '.join(self.words)} did not come up: {self.said()}")
+            time.sleep(0.05)
+        self.n_said = found.end()
+        self.url, self.address = found.group(1), found.group(2)
         return self
 
+    def said(self):
+        return os.pread(self.errors.fileno(), 1 << 20, 0).decode("utf-8", "replace")  # the offset is the server's, too
+
     def __exit__(self, *_):
-        """The server ends when it is told to, cleanly, whatever its clients were doing."""
+        """The server ends when it is told to, cleanly, whatever its clients were doing, and has nothing more to say."""
         self.process.send_signal(signal.SIGTERM)
-        rest = self.process.stderr.read().decode()
-        if self.process.wait(TIMEOUT_S) != 0:
-            raise RuntimeError(f"the server ended with {self.process.returncode}: {rest}")
+        code = self.process.wait(TIMEOUT_S)
+        rest = self.said()[self.n_said:]
+        if code != 0 or rest:
+            raise RuntimeError(f"the server ended with {code} and said: {rest}")
 
     def connect(self):
         return http.client.HTTPConnection(self.address, timeout=TIMEOUT_S)
