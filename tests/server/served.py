@@ -23,7 +23,7 @@ class Server:
         self.errors = tempfile.TemporaryFile()  # a pipe that nobody reads would stop a server that says much
         self.process = subprocess.Popen(self.words, stdout=self.errors, stderr=self.errors)
         end = time.monotonic() + TIMEOUT_S
-        while not (found := re.search(r"serving at (http://([^/\s]+))/v1 .*\n", self.said())):
+        while not (found := re.search(r"serving at (http://([^/\s]+)).*Ctrl-C.*\n", self.said())):
             if self.process.poll() is not None or time.monotonic() > end:
                 self.process.kill()
                 raise RuntimeError(f"{' '.join(self.words)} did not come up: {self.said()}")
