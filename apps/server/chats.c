@@ -279,10 +279,16 @@ static bool read_ask(struct exchange *x, int64_t question, size_t options, struc
     struct json json = { 0 };
     struct fault fault;
     const bool thinks = app_json_is(&x->json, app_json_member(&x->json, options, "thinking"), JSON_TRUE);
+    const size_t temperature = app_json_member(&x->json, options, "temperature");
     app_text_add(&request, "{\"messages\":");
     bool ok = chat_store_branch(x->server->chats->store, question, &request, why);
-    app_text_format(&request, ",\"stream\":true,\"chat_template_kwargs\":{\"enable_thinking\":%s}}",
+    app_text_format(&request, ",\"stream\":true,\"chat_template_kwargs\":{\"enable_thinking\":%s}",
                     thinks ? "true" : "false");
+    if (temperature != JSON_NONE) {
+        app_text_add(&request, ",\"temperature\":");
+        app_json_raw(&x->json, temperature, &request);
+    }
+    app_text_add(&request, "}");
     if (ok && app_json_parse(&json, request.data, request.size, why)) {
         ok = ask_read_chat(ask, &json, &fault);
         if (!ok)

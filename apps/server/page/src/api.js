@@ -1,4 +1,4 @@
-// api.js -- what the page asks the server. Chats live there; the page keeps nothing but the key and the theme.
+// api.js -- what the page asks the server. Chats live there; the page keeps nothing but the key, the theme and the temperature.
 //
 //     GET    /chats?q=WORDS            [{id, title, created, changed, snippet?}]
 //     POST   /chats                    {title, system} -> {id}
@@ -11,7 +11,7 @@
 //     GET    /chats/ID/answers/ID      events of an answer: first all of it so far, then what is added
 //     POST   /chats/ID/answers/ID/stop
 //
-// An event is {kind: "answer" | "thought", text} or, at the end, {kind: "end", state, tool_calls, fault?, speed?}.
+// options are {thinking, temperature?}. An event is {kind: "answer" | "thought", text} or, at the end, {kind: "end", state, tool_calls, fault?, speed?}.
 
 const KEY = "karat-key";
 
@@ -59,9 +59,13 @@ export const stop = (chat, answer) => json("POST", `/chats/${chat}/answers/${ans
 // Calls on_event for every event of an answer until its end or until the signal says so.
 export async function follow(chat, answer, onEvent, signal) {
     const reply = await ask("GET", `/chats/${chat}/answers/${answer}`, undefined, signal);
-    for await (const event of events(reply.body)) {
-        onEvent(event);
-        if (event.kind === "end") return;
+    try {
+        for await (const event of events(reply.body)) {
+            onEvent(event);
+            if (event.kind === "end") return;
+        }
+    } catch (fault) {
+        if (fault.name === "AbortError") throw fault; // anything else is the end of the connection
     }
     throw new Refusal(0, "The connection to the server broke.");
 }

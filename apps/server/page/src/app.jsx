@@ -6,6 +6,7 @@ import { Composer } from "./composer.jsx";
 import { IconButton } from "./icons.jsx";
 import { Message } from "./message.jsx";
 import { Sidebar } from "./sidebar.jsx";
+import { setTemperature, temperature } from "./temperature.js";
 import { applyTheme, setTheme, theme, THEMES } from "./theme.js";
 import { branchTo, newestTip, titleOf } from "./tree.js";
 import "./style.css";
@@ -86,18 +87,23 @@ function KeyDialog({ onKey }) {
 
 function Settings({ system, onSystem, onClose }) {
     const [draft, setDraft] = useState(system);
+    const [heat, setHeat] = useState(temperature() ?? "");
     const [chosen, choose] = useState(theme());
     const box = useRef();
     useEffect(() => box.current.showModal(), []);
     const save = (event) => {
         event.preventDefault();
         onSystem(draft);
+        setTemperature(heat);
         onClose();
     };
     return (
         <dialog ref={box} onClose={onClose} aria-label="Settings">
             <form onSubmit={save}>
                 <label>What the model should know or be in this chat<textarea rows="5" value={draft} onInput={(event) => setDraft(event.target.value)} /></label>
+                <label>Temperature: 0 always takes the likeliest word; empty is what the model recommends
+                    <input type="number" min="0" max="2" step="0.05" value={heat} onInput={(event) => setHeat(event.target.value)} />
+                </label>
                 <label>Colours
                     <select value={chosen} onChange={(event) => (choose(event.target.value), setTheme(event.target.value))}>
                         {THEMES.map((name) => <option key={name}>{name}</option>)}
@@ -124,7 +130,7 @@ function App() {
     const { chat, setChat, follow, open } = useChat(setFault, listChanged);
     const branch = branchTo(chat.messages, chat.tip);
     const growing = chat.messages.find((m) => m.state === "growing");
-    const options = { thinking };
+    const options = { thinking, temperature: temperature() };
 
     useEffect(() => {
         api.facts().then((facts) => setModel(facts.model_alias ?? ""), setFault);
