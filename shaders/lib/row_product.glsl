@@ -90,14 +90,25 @@ void add_octet_one(uint g, uint j, weight_group groups[ROWS])
 void add_octet_many(uint g, uint j, weight_group groups[ROWS])
 {
     vec4 a[ROWS], b[ROWS];
+#ifdef EXPERTS
+    // Rows that are to be kept apart go pair by pair; tiles need not sum alike, and whole weights take fewer registers.
+    for (uint r = 0; r < ROWS; ++r)
+        load_weights(row_at[r], g, j, groups[r], a[r], b[r]);
+#else
     for (uint r = 0; r < ROWS; ++r)
         load_octet(row_at[r], g, j, groups[r], a[r], b[r]);
+#endif
     for (uint t = 0; t < COLS; ++t) {
         vec4 xa, xb;
         load_x(t, g, j, xa, xb);
+#ifdef EXPERTS
+        for (uint r = 0; r < ROWS; ++r)
+            sums[r * COLS + t] += dot(a[r], xa) + dot(b[r], xb);
+#else
         const float x_sum = dot(xa + xb, vec4(1));
         for (uint r = 0; r < ROWS; ++r)
             sums[r * COLS + t] += octet_sum(j, a[r], b[r], xa, xb, x_sum, groups[r]);
+#endif
     }
 }
 
