@@ -271,14 +271,9 @@ static void add_call(struct choice *choice, const struct text *text)
 static void take_piece(struct choice *choice, enum karat_piece kind, const struct text *text)
 {
     struct answer *answer = choice->answer;
-    const struct wish *parallel = &answer->ask.parallel_calls;
     if (answer->failed || answer->gone)
         return;
     if (kind == KARAT_PIECE_TOOL_CALL) {
-        if (choice->n_calls == 1 && parallel->given && parallel->number == 0) {
-            karat_scheduler_cancel(answer->server->scheduler, choice->ticket);
-            return;
-        }
         add_call(choice, text);
     } else {
         struct text *whole = kind == KARAT_PIECE_ANSWER ? &choice->content : &choice->thinking;
@@ -297,17 +292,12 @@ static void take_end(struct choice *choice, const struct letter *letter)
     choice->n_cached = letter->n_cached;
     choice->n_generated = letter->n_generated;
     choice->times = letter->times;
-    // A call too many was cancelled by us; any other cancel is that of a client that left, or of the server's end.
-    const bool one_call = letter->err.status == KARAT_ERR_CANCELLED && choice->n_calls == 1 && !answer->gone &&
-                          answer->ask.parallel_calls.given && answer->ask.parallel_calls.number == 0;
-    if (one_call)
-        choice->stop = KARAT_STOP_TOOL_CALLS;
-    else if (letter->err.status == KARAT_ERR_CANCELLED) {
-        struct fault fault;
+    // No other cancel is left than that of a client that left, or of the server's end.
+    struct fault fault;
+    if (letter->err.status == KARAT_ERR_CANCELLED) {
         fault_set(&fault, ERROR_UNAVAILABLE, NULL, "the server is being stopped");
         fail(answer, &fault);
     } else if (letter->err.status != KARAT_OK) {
-        struct fault fault;
         fault_from(&fault, &letter->err);
         answer->server->lost = answer->server->lost || letter->err.status == KARAT_ERR_DEVICE_LOST;
         fail(answer, &fault);

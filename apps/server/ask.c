@@ -41,19 +41,9 @@ static const struct {
 // What changes the answer and is not served: to drop it without a word would be worse than to say so.
 static const struct {
     const char *name;
-    const char *harmless; // a value that asks for nothing
 } refused[] = {
-    { "response_format", "text" },
-    { "json_schema", NULL },
-    { "grammar", NULL },
-    { "logit_bias", NULL },
-    { "logprobs", NULL },
-    { "top_logprobs", NULL },
-    { "thinking_budget", NULL },
-    { "audio", NULL },
-    { "prediction", NULL },
-    { "samplers", NULL },
-    { "previous_response_id", NULL },
+    { "logit_bias" }, { "logprobs" },   { "top_logprobs" }, { "thinking_budget" },
+    { "audio" },      { "prediction" }, { "samplers" },     { "previous_response_id" },
 };
 
 void ask_free(struct ask *ask)
@@ -65,6 +55,9 @@ void ask_free(struct ask *ask)
     free(ask->prompts);
     app_text_free(&ask->chat);
     app_text_free(&ask->begun);
+    app_text_free(&ask->schema);
+    app_text_free(&ask->grammar);
+    app_text_free(&ask->tool);
     *ask = (struct ask){ 0 };
 }
 
@@ -74,6 +67,11 @@ size_t ask_member(const struct json *json, size_t object, const char *name)
 {
     const size_t node = app_json_member(json, object, name);
     return app_json_is(json, node, JSON_NULL) ? JSON_NONE : node;
+}
+
+bool ask_is_type(const struct json *json, size_t node, const char *type)
+{
+    return app_json_equals(json, ask_member(json, node, "type"), type);
 }
 
 void ask_describe(const struct json *json, size_t node, struct text *out)
@@ -134,18 +132,18 @@ bool ask_read_wishes(struct ask *ask, const struct json *json, struct fault *fau
     return true;
 }
 
-static bool is_harmless(const struct json *json, size_t node, const char *harmless)
+// A value that asks for nothing.
+static bool is_harmless(const struct json *json, size_t node)
 {
-    if (app_json_is(json, node, JSON_FALSE) || (app_json_is(json, node, JSON_OBJECT) && !app_json_count(json, node)))
-        return true;
-    return harmless && app_json_equals(json, app_json_member(json, node, "type"), harmless);
+    return app_json_is(json, node, JSON_FALSE) ||
+           (app_json_is(json, node, JSON_OBJECT) && app_json_count(json, node) == 0);
 }
 
 bool ask_refuse(const struct json *json, struct fault *fault)
 {
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; ++i) {
         const size_t node = ask_member(json, 0, refused[i].name);
-        if (node != JSON_NONE && !is_harmless(json, node, refused[i].harmless))
+        if (node != JSON_NONE && !is_harmless(json, node))
             return fault_set(fault, ERROR_NOT_SUPPORTED, refused[i].name, "%s is not served yet", refused[i].name);
     }
     return true;
@@ -186,19 +184,16 @@ bool ask_read_stops(struct ask *ask, const struct json *json, const char *name, 
 
 // ---------------------------------------------------------------------------------------------------- chats
 
-bool ask_finish_chat(struct ask *ask, const struct json *json, size_t tools, size_t tool_choice, struct fault *fault)
+bool ask_finish_chat(struct ask *ask, const struct json *json, size_t tools, bool has_tools, struct fault *fault)
 {
-    const bool named = app_json_is(json, tool_choice, JSON_OBJECT);
     if (tools != JSON_NONE && !app_json_is(json, tools, JSON_ARRAY))
         return ask_wrong(fault, json, tools, "tools", "a list of tools");
-    if (tool_choice != JSON_NONE && !app_json_equals(json, tool_choice, "auto") &&
-        !app_json_equals(json, tool_choice, "none")) {
-        if (named || app_json_equals(json, tool_choice, "required"))
-            return fault_set(fault, ERROR_NOT_SUPPORTED, "tool_choice",
-                             "tool_choice cannot force a call yet; leave it at \"auto\"");
-        return ask_wrong(fault, json, tool_choice, "tool_choice", "\"auto\", \"none\", \"required\" or a tool");
-    }
-    if (tools != JSON_NONE && app_json_count(json, tools) > 0 && !app_json_equals(json, tool_choice, "none")) {
+    has_tools = has_tools || (tools != JSON_NONE && app_json_count(json, tools) > 0);
+    if (!ask_check_format(ask, has_tools, fault))
+        return false;
+    if (!has_tools)
+        ask->tool_choice = KARAT_TOOLS_AUTO;
+    if (tools != JSON_NONE && has_tools && ask->tool_choice != KARAT_TOOLS_NONE) {
         app_text_add(&ask->chat, ",\"tools\":");
         app_json_raw(json, tools, &ask->chat);
     }
@@ -250,6 +245,11 @@ void ask_finish(struct ask *ask, uint32_t n_vocab)
     s->frequency_penalty = (float)ask->frequency_penalty.number;
     s->seed = seed_of(&ask->seed);
     ask->generate.thinking = ask->thinking;
+    ask->generate.schema = ask->schema.size ? ask->schema.data : NULL;
+    ask->generate.grammar = ask->grammar.size ? ask->grammar.data : NULL;
+    ask->generate.tool_choice = ask->tool_choice;
+    ask->generate.tool = ask->tool.size ? ask->tool.data : NULL;
+    ask->generate.one_call = ask->parallel_calls.given && ask->parallel_calls.number == 0;
     ask->generate.stop = (const char *const *)ask->stops;
     ask->generate.n_stop = ask->n_stops;
 }

@@ -37,6 +37,10 @@ struct ask {
     size_t n_prompts;
     unsigned n_choices; // of one prompt
 
+    struct text schema, grammar; // what the answer must keep to; empty: nothing
+    enum karat_tool_choice tool_choice;
+    struct text tool; // the only one that may be called; empty: any
+
     char *stops[ASK_STOPS_MAX];
     size_t n_stops;
     struct karat_generate_options
@@ -64,12 +68,21 @@ bool ask_refuse(const struct json *json, struct fault *fault);
 
 // A member that is there and not null; JSON_NONE else.
 size_t ask_member(const struct json *json, size_t object, const char *name);
+bool ask_is_type(const struct json *json, size_t node, const char *type); // an object of that "type"
 // "is a string", "is 7": what was found, for a sentence.
 void ask_describe(const struct json *json, size_t node, struct text *out);
 // "NAME is FOUND, expected WANTED", about field NAME.
 bool ask_wrong(struct fault *fault, const struct json *json, size_t node, const char *name, const char *wanted);
 
-// The end of `chat`: its tools (a node of the request, or JSON_NONE) and options. `tool_choice` none leaves them out.
-bool ask_finish_chat(struct ask *ask, const struct json *json, size_t tools, size_t tool_choice, struct fault *fault);
+// response_format, and llama.cpp's json_schema and grammar; a node (or JSON_NONE) of the form of a response_format that
+// is called `name`; a `tool_choice` of any dialect. Then whether they go together.
+bool ask_read_formats(struct ask *ask, const struct json *json, struct fault *fault);
+bool ask_read_format(struct ask *ask, const struct json *json, size_t format, const char *name, struct fault *fault);
+bool ask_read_choice(struct ask *ask, const struct json *json, size_t choice, struct fault *fault);
+bool ask_check_format(const struct ask *ask, bool has_tools, struct fault *fault);
+
+// The end of `chat`: its tools (a node of the request, or JSON_NONE) and options. Where none may
+// be called the model is not told of them. JSON_NONE with has_tools: they are in `chat` already.
+bool ask_finish_chat(struct ask *ask, const struct json *json, size_t tools, bool has_tools, struct fault *fault);
 
 #endif

@@ -103,9 +103,11 @@ bool ask_read_chat(struct ask *ask, const struct json *json, struct fault *fault
     if (app_json_count(json, messages) == 0)
         return fault_set(fault, ERROR_INVALID, "messages", "messages is empty, expected at least one message");
     if (!ask_read_wishes(ask, json, fault) || !ask_read_stops(ask, json, "stop", fault) || !ask_refuse(json, fault) ||
-        !read_thinking(ask, json, fault) || !read_stream_options(ask, json, fault))
+        !ask_read_formats(ask, json, fault) || !read_thinking(ask, json, fault) ||
+        !read_stream_options(ask, json, fault))
         return false;
     if (!read_messages(ask, json, messages, fault))
         return false;
-    return ask_finish_chat(ask, json, ask_member(json, 0, "tools"), ask_member(json, 0, "tool_choice"), fault);
+    return ask_read_choice(ask, json, ask_member(json, 0, "tool_choice"), fault) &&
+           ask_finish_chat(ask, json, ask_member(json, 0, "tools"), false, fault);
 }

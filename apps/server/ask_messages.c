@@ -11,11 +11,6 @@ struct reader {
     struct turns turns;
 };
 
-static bool is_type(const struct json *json, size_t block, const char *type)
-{
-    return app_json_equals(json, ask_member(json, block, "type"), type);
-}
-
 // The texts of a string or a list of text blocks, joined.
 static bool join_texts(struct reader *r, size_t node, const char *name, struct text *out)
 {
@@ -31,7 +26,7 @@ static bool join_texts(struct reader *r, size_t node, const char *name, struct t
     for (size_t i = app_json_first(json, node); i != JSON_NONE; i = app_json_next(json, node, i)) {
         const size_t text = ask_member(json, i, "text");
         struct text plain = { 0 };
-        if (!is_type(json, i, "text") || !app_json_is(json, text, JSON_STRING))
+        if (!ask_is_type(json, i, "text") || !app_json_is(json, text, JSON_STRING))
             return fault_set(r->fault, ERROR_INVALID, name, "%s holds a block that is no text", name);
         app_json_content(json, text, &plain);
         // It changes with every request and would make every prompt a new one.
@@ -85,7 +80,7 @@ static bool read_user_blocks(struct reader *r, size_t content)
     struct text parts = { 0 };
     bool good = true;
     for (size_t i = app_json_first(json, content); good && i != JSON_NONE; i = app_json_next(json, content, i))
-        if (is_type(json, i, "tool_result")) {
+        if (ask_is_type(json, i, "tool_result")) {
             good = read_result(r, i);
         } else {
             app_text_add(&parts, parts.size ? "," : "[");
@@ -104,18 +99,18 @@ static bool read_model_block(struct reader *r, size_t block)
     const struct json *json = r->json;
     struct text text = { 0 }, id = { 0 }, arguments = { 0 };
     bool good = true;
-    if (is_type(json, block, "text")) {
+    if (ask_is_type(json, block, "text")) {
         app_json_content(json, ask_member(json, block, "text"), &text);
         turns_add_content(&r->turns, &text);
-    } else if (is_type(json, block, "thinking")) {
+    } else if (ask_is_type(json, block, "thinking")) {
         app_json_content(json, ask_member(json, block, "thinking"), &text);
         turns_add_thought(&r->turns, &text);
-    } else if (is_type(json, block, "tool_use")) {
+    } else if (ask_is_type(json, block, "tool_use")) {
         app_json_content(json, ask_member(json, block, "name"), &text);
         app_json_content(json, ask_member(json, block, "id"), &id);
         app_json_raw(json, ask_member(json, block, "input"), &arguments);
         turns_add_call(&r->turns, &id, &text, &arguments);
-    } else if (!is_type(json, block, "redacted_thinking")) {
+    } else if (!ask_is_type(json, block, "redacted_thinking")) {
         good = fault_set(r->fault, ERROR_INVALID, "messages", "messages holds an assistant's block of an unknown type");
     }
     app_text_free(&text);
@@ -193,26 +188,12 @@ static bool read_tools(struct ask *ask, const struct json *json, struct fault *f
     return true;
 }
 
-static bool read_tool_choice(const struct json *json, bool *none, struct ask *ask, struct fault *fault)
-{
-    const size_t choice = ask_member(json, 0, "tool_choice");
-    *none = is_type(json, choice, "none");
-    if (app_json_is(json, ask_member(json, choice, "disable_parallel_tool_use"), JSON_TRUE))
-        ask->parallel_calls = (struct wish){ true, 0 };
-    if (choice == JSON_NONE || *none || is_type(json, choice, "auto"))
-        return true;
-    if (is_type(json, choice, "any") || is_type(json, choice, "tool"))
-        return fault_set(fault, ERROR_NOT_SUPPORTED, "tool_choice",
-                         "tool_choice cannot force a call yet; leave it at {\"type\": \"auto\"}");
-    return ask_wrong(fault, json, choice, "tool_choice", "an object of type auto, none, any or tool");
-}
-
 static bool read_thinking(struct ask *ask, const struct json *json, struct fault *fault)
 {
     const size_t thinking = ask_member(json, 0, "thinking");
-    if (thinking == JSON_NONE || is_type(json, thinking, "disabled"))
+    if (thinking == JSON_NONE || ask_is_type(json, thinking, "disabled"))
         return true;
-    if (!is_type(json, thinking, "enabled") && !is_type(json, thinking, "adaptive"))
+    if (!ask_is_type(json, thinking, "enabled") && !ask_is_type(json, thinking, "adaptive"))
         return ask_wrong(fault, json, thinking, "thinking", "an object of type enabled, adaptive or disabled");
     ask->thinking = true;
     return true;
@@ -220,14 +201,17 @@ static bool read_thinking(struct ask *ask, const struct json *json, struct fault
 
 bool ask_read_messages(struct ask *ask, const struct json *json, bool only_count, struct fault *fault)
 {
-    bool no_tools = false;
+    const size_t choice = ask_member(json, 0, "tool_choice"), tools = ask_member(json, 0, "tools");
     if (!ask_read_wishes(ask, json, fault) || !ask_read_stops(ask, json, "stop_sequences", fault) ||
-        !ask_refuse(json, fault) || !read_thinking(ask, json, fault))
+        !ask_refuse(json, fault) || !ask_read_formats(ask, json, fault) || !read_thinking(ask, json, fault))
         return false;
     if (!only_count && !ask->max_tokens.given)
         return ask_wrong(fault, json, JSON_NONE, "max_tokens", "a whole number from 1 to 1048576");
-    if (!read_tool_choice(json, &no_tools, ask, fault) || !read_conversation(ask, json, fault) ||
-        (!no_tools && !read_tools(ask, json, fault)))
+    if (app_json_is(json, ask_member(json, choice, "disable_parallel_tool_use"), JSON_TRUE))
+        ask->parallel_calls = (struct wish){ true, 0 };
+    if (!ask_read_choice(ask, json, choice, fault) || !read_conversation(ask, json, fault) ||
+        (ask->tool_choice != KARAT_TOOLS_NONE && !read_tools(ask, json, fault)))
         return false;
-    return ask_finish_chat(ask, json, JSON_NONE, JSON_NONE, fault);
+    const bool has_tools = app_json_is(json, tools, JSON_ARRAY) && app_json_count(json, tools) > 0;
+    return ask_finish_chat(ask, json, JSON_NONE, has_tools, fault);
 }

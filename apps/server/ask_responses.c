@@ -8,11 +8,6 @@ struct reader {
     struct turns turns;
 };
 
-static bool is_type(const struct json *json, size_t node, const char *type)
-{
-    return app_json_equals(json, ask_member(json, node, "type"), type);
-}
-
 // A string, or a list of parts that are texts under any of their names.
 static bool join_texts(struct reader *r, size_t node, const char *name, struct text *out)
 {
@@ -24,7 +19,7 @@ static bool join_texts(struct reader *r, size_t node, const char *name, struct t
     if (!app_json_is(json, node, JSON_ARRAY))
         return ask_wrong(r->fault, json, node, name, "a string or a list of parts");
     for (size_t i = app_json_first(json, node); i != JSON_NONE; i = app_json_next(json, node, i)) {
-        const size_t text = ask_member(json, i, is_type(json, i, "refusal") ? "refusal" : "text");
+        const size_t text = ask_member(json, i, ask_is_type(json, i, "refusal") ? "refusal" : "text");
         if (!app_json_is(json, text, JSON_STRING))
             return fault_set(r->fault, ERROR_INVALID, name, "%s holds a part that is no text; only text is read so far",
                              name);
@@ -108,7 +103,7 @@ static bool read_item(struct reader *r, size_t item)
     if (!app_json_is(r->json, item, JSON_OBJECT))
         return ask_wrong(r->fault, r->json, item, "input", "a list of objects");
     for (size_t i = 0; i < sizeof types / sizeof types[0]; ++i)
-        if (is_type(r->json, item, types[i].type))
+        if (ask_is_type(r->json, item, types[i].type))
             return types[i].read(r, item);
     if (ask_member(r->json, item, "type") == JSON_NONE)
         return read_message(r, item);
@@ -156,7 +151,7 @@ static bool read_tools(struct ask *ask, const struct json *json, struct fault *f
     if (!app_json_is(json, tools, JSON_ARRAY))
         return ask_wrong(fault, json, tools, "tools", "a list of tools");
     for (size_t i = app_json_first(json, tools); i != JSON_NONE; i = app_json_next(json, tools, i)) {
-        if (!is_type(json, i, "function"))
+        if (!ask_is_type(json, i, "function"))
             return fault_set(fault, ERROR_INVALID, "tools",
                              "a tool is of a type other than \"function\", which a server would have to run itself");
         app_text_add(&ask->chat, any ? "," : ",\"tools\":[");
@@ -171,8 +166,8 @@ static bool read_rest(struct ask *ask, const struct json *json, struct fault *fa
 {
     const size_t format = ask_member(json, ask_member(json, 0, "text"), "format");
     const size_t effort = ask_member(json, ask_member(json, 0, "reasoning"), "effort");
-    if (format != JSON_NONE && !is_type(json, format, "text"))
-        return fault_set(fault, ERROR_NOT_SUPPORTED, "text.format", "text.format is not served yet");
+    if (!ask_read_format(ask, json, format, "text.format", fault))
+        return false;
     if (effort != JSON_NONE && !app_json_is(json, effort, JSON_STRING))
         return ask_wrong(fault, json, effort, "reasoning.effort", "a string");
     ask->thinking = effort != JSON_NONE && !app_json_equals(json, effort, "none");
@@ -181,11 +176,13 @@ static bool read_rest(struct ask *ask, const struct json *json, struct fault *fa
 
 bool ask_read_responses(struct ask *ask, const struct json *json, struct fault *fault)
 {
-    const size_t choice = ask_member(json, 0, "tool_choice");
-    if (!ask_read_wishes(ask, json, fault) || !ask_refuse(json, fault) || !read_rest(ask, json, fault) ||
+    const size_t choice = ask_member(json, 0, "tool_choice"), tools = ask_member(json, 0, "tools");
+    if (!ask_read_wishes(ask, json, fault) || !ask_refuse(json, fault) || !ask_read_formats(ask, json, fault) ||
+        !read_rest(ask, json, fault) || !ask_read_choice(ask, json, choice, fault) ||
         !read_conversation(ask, json, fault))
         return false;
-    if (!app_json_equals(json, choice, "none") && !read_tools(ask, json, fault))
+    if (ask->tool_choice != KARAT_TOOLS_NONE && !read_tools(ask, json, fault))
         return false;
-    return ask_finish_chat(ask, json, JSON_NONE, choice, fault);
+    const bool has_tools = app_json_is(json, tools, JSON_ARRAY) && app_json_count(json, tools) > 0;
+    return ask_finish_chat(ask, json, JSON_NONE, has_tools, fault);
 }

@@ -16,7 +16,7 @@ static bool wants_strict_call(const struct json *tools)
 static bool is_wanted(const struct karat_generate_options *options, const struct constraint_prompt *prompt)
 {
     return options->schema || options->grammar || options->tool_choice == KARAT_TOOLS_REQUIRED ||
-           ((options->tools || prompt->tools) && options->tool_choice == KARAT_TOOLS_NONE) ||
+           options->tool_choice == KARAT_TOOLS_NONE ||
            (prompt->tools && (options->tools_strict || options->one_call || wants_strict_call(prompt->tools)));
 }
 

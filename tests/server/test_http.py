@@ -16,6 +16,7 @@ from served import PATIENCE, Server, program_of
 
 HELLO = {"messages": [{"role": "user", "content": "Hello!"}], "temperature": 0}
 ANSWER = "Hello! How can I help you?"
+CHOICE = {"type": "object", "properties": {"a": {"enum": ["x", "yy"]}}, "required": ["a"], "additionalProperties": False}
 WEATHER = {"type": "function", "function": {"name": "get_weather", "description": "Get the weather of a city.",
            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
 ASK_WEATHER = {"messages": [{"role": "user", "content": "What is the weather in Paris?"}], "tools": [WEATHER], "temperature": 0}
@@ -134,12 +135,48 @@ OPEN = [
      {}, 400, {"error.type": "exceed_context_size_error", "error.n_ctx": 512, "error.n_prompt_tokens": R(r"^\d{4,}$"),
                "error.message": R("exceeds the available context size")}),
     # what is not there yet is said, not dropped
-    ("a schema", "POST", "/v1/chat/completions", chat(response_format={"type": "json_object"}), {}, 501,
-     wrong("not_supported_error", "response_format is not served yet", "response_format")),
     ("a format that is text", "POST", "/v1/chat/completions", chat(response_format={"type": "text"}, max_tokens=1), {}, 200, {}),
     ("logprobs", "POST", "/v1/chat/completions", chat(logprobs=True), {}, 501, {"error.param": "logprobs"}),
-    ("a forced call", "POST", "/v1/chat/completions", chat(tools=[WEATHER], tool_choice="required"), {}, 501,
-     wrong("not_supported_error", 'tool_choice cannot force a call yet; leave it at "auto"', "tool_choice")),
+    # what an answer must keep to
+    ("a schema", "POST", "/v1/chat/completions", chat(response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": CHOICE}}),
+     {}, 200, {"choices.0.message.content": R(r'^\{"a": ?"(x|yy)"\}$'), "choices.0.finish_reason": "stop"}),
+    ("a schema where llama.cpp has it", "POST", "/v1/chat/completions", chat(json_schema=CHOICE), {}, 200,
+     {"choices.0.message.content": R(r'^\{"a": ?"(x|yy)"\}$')}),
+    ("an object of any kind", "POST", "/v1/chat/completions", chat(response_format={"type": "json_object"}, max_tokens=40), {}, 200,
+     {"choices.0.message.content": R(r"^\{")}),
+    ("a grammar", "POST", "/v1/chat/completions", chat(grammar='root ::= "yes" | "no"'), {}, 200,
+     {"choices.0.message.content": R("^(yes|no)$")}),
+    ("a grammar without a chat", "POST", "/v1/completions", {"prompt": "It is", "grammar": 'root ::= " a" [bc]'}, {}, 200,
+     {"choices.0.text": R("^ a[bc]$")}),
+    ("a keyword that no automaton carries", "POST", "/v1/chat/completions", chat(json_schema={"type": "array", "uniqueItems": True}),
+     {}, 400, {"error.message": R("uniqueItems")}),
+    ("a schema that is none", "POST", "/v1/chat/completions", chat(json_schema=7), {}, 400,
+     wrong("invalid_request_error", "json_schema is 7, expected a JSON Schema", "json_schema")),
+    ("a format nobody knows", "POST", "/v1/chat/completions", chat(response_format={"type": "xml"}), {}, 400,
+     wrong("invalid_request_error", "response_format is an object, expected an object of type text, json_object or json_schema",
+           "response_format")),
+    ("a grammar that is none", "POST", "/v1/chat/completions", chat(grammar=7), {}, 400,
+     wrong("invalid_request_error", "grammar is 7, expected a string", "grammar")),
+    ("a grammar with tools", "POST", "/v1/chat/completions", chat(grammar='root ::= "a"', tools=[WEATHER]), {}, 400,
+     wrong("invalid_request_error", "a grammar does not go together with tools", "grammar")),
+    ("a grammar with a schema", "POST", "/v1/chat/completions", chat(grammar='root ::= "a"', json_schema=CHOICE), {}, 400,
+     wrong("invalid_request_error", "a schema and a grammar were asked for, expected one of them", "grammar")),
+    ("a schema for the rest of an answer", "POST", "/v1/chat/completions", {"json_schema": CHOICE, "messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "{"}]}, {}, 400,
+     wrong("invalid_request_error", "a final message of the assistant is gone on from without a schema, a grammar or forced calls only",
+           "messages")),
+    ("a forced call", "POST", "/v1/chat/completions", chat(tools=[WEATHER], tool_choice="required", max_tokens=200), {}, 200,
+     {"choices.0.finish_reason": "tool_calls", "choices.0.message.tool_calls.0.function.name": "get_weather"}),
+    ("a call that is forced by name", "POST", "/v1/chat/completions", chat(tools=[WEATHER], max_tokens=200, tool_choice={
+        "type": "function", "function": {"name": "get_weather"}}), {}, 200,
+     {"choices.0.message.tool_calls.0.function.name": "get_weather"}),
+    ("a forced call of nothing", "POST", "/v1/chat/completions", chat(tool_choice="required"), {}, 400,
+     wrong("invalid_request_error", "tool_choice forces a call, but there are no tools", "tool_choice")),
+    ("a tool that is not there", "POST", "/v1/chat/completions", chat(tools=[WEATHER], tool_choice={
+        "type": "function", "function": {"name": "rm"}}), {}, 400, {"error.message": R("rm")}),
+    ("no call", "POST", "/v1/chat/completions", chat(tools=[WEATHER], tool_choice="none", messages=[
+        {"role": "user", "content": "What is the weather in Paris?"}], max_tokens=30), {}, 200,
+     {"choices.0.message.content": R(".")}),
     # whole replies
     ("a chat", "POST", "/v1/chat/completions", HELLO, {}, 200,
      {"object": "chat.completion", "model": "demo", "id": R("^chatcmpl-[0-9A-Za-z]{32}$"), "system_fingerprint": R("^b"),
@@ -234,7 +271,9 @@ OPEN = [
      {"error.message": "tool_use_id is missing, expected a string"}),
     ("a tool of the server's", "POST", "/v1/messages", messages(tools=[{"type": "web_search", "name": "w"}]), {}, 400,
      {"error.message": R("has no input_schema")}),
-    ("Anthropic's forced call", "POST", "/v1/messages", messages(tool_choice={"type": "any"}), {}, 501, {"error.type": "api_error"}),
+    ("Anthropic's forced call", "POST", "/v1/messages", messages(tool_choice={"type": "any"}, tools=[
+        {"name": "get_weather", "input_schema": WEATHER["function"]["parameters"]}], max_tokens=200), {}, 200,
+     {"stop_reason": "tool_use"}),
     ("Anthropic's not found", "GET", "/v1/messages/nothing", None, {}, 404, {"type": "error", "error.type": "not_found_error"}),
     # Responses
     ("a response", "POST", "/v1/responses", {"input": "Hello!", "temperature": 0}, {}, 200,
@@ -257,8 +296,10 @@ OPEN = [
      {"error.message": "content holds a part that is no text; only text is read so far"}),
     ("a tool that is no function", "POST", "/v1/responses", {"input": "a", "tools": [{"type": "web_search"}]}, {}, 400,
      {"error.param": "tools"}),
-    ("a response's schema", "POST", "/v1/responses", {"input": "a", "text": {"format": {"type": "json_schema"}}}, {}, 501,
-     {"error.param": "text.format"}),
+    ("a response's schema", "POST", "/v1/responses", {"input": "a", "text": {"format": {"type": "json_schema", "name": "n", "schema": CHOICE}}},
+     {}, 200, {"output.0.content.0.text": R(r'^\{"a": ?"(x|yy)"\}$')}),
+    ("a response's schema that is missing", "POST", "/v1/responses", {"input": "a", "text": {"format": {"type": "json_schema"}}}, {}, 400,
+     wrong("invalid_request_error", "schema is missing, expected a JSON Schema", "schema")),
     ("a state that is not kept", "POST", "/v1/responses", {"input": "a", "previous_response_id": "resp_1"}, {}, 501,
      {"error.param": "previous_response_id"}),
 ]
