@@ -187,6 +187,13 @@ make_clients() {
     npm ci --ignore-scripts --no-audit --no-fund
 }
 
+make_page() {
+    mkdir -p "$deps/page"
+    cp apps/server/page/package.json apps/server/page/package-lock.json "$deps/page/"
+    cd "$deps/page"
+    npm ci --ignore-scripts --no-audit --no-fund
+}
+
 case $what in make_*)
     "$what"
     exit 0
@@ -226,4 +233,6 @@ if [ $what = tests ]; then
     optional intel-shim make_intel_shim || true
     cmp -s tests/server/package-lock.json "$deps/clients/package-lock.json" || rm -rf "${deps:?}/clients"
     optional clients make_clients || true
+    cmp -s apps/server/page/package-lock.json "$deps/page/package-lock.json" || rm -rf "${deps:?}/page"
+    optional page make_page || true
 fi

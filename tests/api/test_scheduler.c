@@ -193,7 +193,7 @@ static bool wait_for(struct test *t, struct client *c, const uint32_t *counter, 
         if (there)
             return true;
         if ((double)(clock_ns() - start_ns) > test_seconds(SECONDS_MAX) * 1e9)
-            return CHECK(!"nothing came");
+            return test_check(t, false, __FILE__, __LINE__, "nothing came within %g s", SECONDS_MAX);
         clock_sleep_ms(1);
     }
 }

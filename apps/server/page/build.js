@@ -1,13 +1,18 @@
-// npm run build: src/ and the libraries of package.json to built/, which the C build embeds as it is. With --check nothing
-// is written, and the exit status says whether built/ is what src/ makes.
-import { build } from "esbuild";
+// npm run build: src/ and the libraries of package.json to built/, which the C build embeds as it is.
+//
+//   node build.js [--check] [MODULES]   MODULES: the folder with node_modules, if not this one; with --check nothing is
+//                                       written, and the exit status says whether built/ is what src/ makes
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 
+const modules = process.argv.slice(2).find((word) => !word.startsWith("--")) ?? import.meta.dirname;
+const { build } = createRequire(`${modules}/package.json`)("esbuild");
 const checking = process.argv.includes("--check");
 const result = await build({
     absWorkingDir: import.meta.dirname,
     entryPoints: { page: "src/app.jsx" },
     outdir: "built",
+    nodePaths: [`${modules}/node_modules`],
     write: false,
     bundle: true,
     minify: true,
@@ -26,7 +31,7 @@ const packages = new Set(
         .filter(Boolean),
 );
 const licences = [...packages].sort().map((name) => {
-    const folder = `${import.meta.dirname}/node_modules/${name}`;
+    const folder = `${modules}/node_modules/${name}`;
     const file = readdirSync(folder).find((entry) => /^licen[sc]e/i.test(entry));
     const version = JSON.parse(readFileSync(`${folder}/package.json`, "utf8")).version;
     return `${name} ${version}\n\n${readFileSync(`${folder}/${file}`, "utf8").trim()}`;
