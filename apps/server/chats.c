@@ -40,6 +40,7 @@ struct chats {
     struct chat_store *store; // NULL: see why
     struct text why;
     struct live *lives;
+    struct text fault; // of the answer that failed last
 };
 
 // ---------------------------------------------------------------------------------------------------- opening
@@ -89,6 +90,7 @@ void chats_close(struct chats *chats)
         return;
     chat_store_close(chats->store);
     app_text_free(&chats->why);
+    app_text_free(&chats->fault);
     free(chats);
 }
 
@@ -123,10 +125,11 @@ static void fail_stored(struct exchange *x, struct text *why)
 
 // ---------------------------------------------------------------------------------------------------- answers
 
+// Of this chat and with this message; 0 is any.
 static struct live *find_live(const struct chats *chats, int64_t chat, int64_t message)
 {
     for (struct live *live = chats->lives; live; live = live->next)
-        if (live->chat == chat && (message == 0 || live->message == message))
+        if ((chat == 0 || live->chat == chat) && (message == 0 || live->message == message))
             return live;
     return NULL;
 }
@@ -243,6 +246,8 @@ static void writer_end(struct answer *answer)
     chat_store_finish(live->chats->store, live->message, state, answer->choices[0].n_calls ? calls.data : NULL, &fault);
     app_text_format(&event, "{\"kind\":\"end\",\"state\":\"%s\",\"tool_calls\":%s", chat_state_name(state), calls.data);
     if (state == CHAT_STATE_FAILED) {
+        app_text_clear(&live->chats->fault);
+        app_text_add(&live->chats->fault, answer->fault.message);
         app_text_add(&event, ",\"fault\":");
         app_text_json(&event, answer->fault.message, strlen(answer->fault.message));
     }
@@ -314,6 +319,7 @@ static int64_t begin_answer(struct exchange *x, int64_t chat, int64_t question, 
         struct live *live = app_memory_new(1, sizeof *live);
         *live = (struct live){ .next = chats->lives, .chats = chats, .chat = chat, .message = id };
         chats->lives = live;
+        app_text_clear(&chats->fault);
         answer_start_unattended(x->server, &ask, &writer_live, live);
     }
     ask_free(&ask);
@@ -351,7 +357,13 @@ static void reply_begun(struct exchange *x, int64_t question, int64_t answer, st
         fail_stored(x, why);
         return;
     }
-    app_text_format(&body, "{\"question\":%" PRId64 ",\"answer\":%" PRId64 "}", question, answer);
+    app_text_format(&body, "{\"question\":%" PRId64 ",\"answer\":%" PRId64, question, answer);
+    // It may have failed before anyone could look on: a full queue, a chat longer than the context.
+    if (!find_live(x->server->chats, 0, answer) && x->server->chats->fault.size > 0) {
+        app_text_add(&body, ",\"fault\":");
+        app_text_json(&body, x->server->chats->fault.data, x->server->chats->fault.size);
+    }
+    app_text_add(&body, "}");
     reply_json(x, &body);
 }
 

@@ -154,6 +154,15 @@ const claims = {
         await page.context().close();
     },
 
+    async "a chat that is too long says so"(demo) {
+        const page = await open(demo.url);
+        await say(page, "word ".repeat(9000));
+        await page.getByRole("alert").filter({ hasText: "exceeds the available context size" }).waitFor();
+        await page.getByText("The answer failed.").waitFor();
+        assert.deepEqual(page.faults, []);
+        await page.context().close();
+    },
+
     async "dark, and a phone's width"(demo) {
         const light = await open(demo.url, { colorScheme: "light" });
         const dark = await open(demo.url, { colorScheme: "dark", viewport: { width: 390, height: 780 } });

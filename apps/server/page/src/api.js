@@ -6,8 +6,9 @@
 //                                      tool_calls, name, state, created}]}
 //     PATCH  /chats/ID                 {title?, system?, tip?}
 //     DELETE /chats/ID
-//     POST   /chats/ID/messages        {parent, content, options} -> {question, answer}: stores it and begins an answer
-//     POST   /chats/ID/answers         {parent, options} -> {answer}: another answer to a question
+//     POST   /chats/ID/messages        {parent, content, options} -> {question, answer}: stores it and begins an answer, which
+//                                      may have failed already: {..., fault}
+//     POST   /chats/ID/answers         {parent, options} -> {answer, fault?}: another answer to a question
 //     GET    /chats/ID/answers/ID      events of an answer: first all of it so far, then what is added
 //     POST   /chats/ID/answers/ID/stop
 //

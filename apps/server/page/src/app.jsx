@@ -180,22 +180,22 @@ function App() {
             return undefined;
         }
     };
-    const reload = async (id, answer) => {
+    const reload = async (id, { answer, fault }) => {
         atEnd.current = true;
         setChat(await api.readChat(id));
-        follow(id, answer);
+        if (fault) setFault(new Error(fault));
+        else follow(id, answer);
         listChanged();
     };
     const send = (parent, content) => attempt(async () => {
         const id = chat.id ?? (await api.createChat(titleOf(content), chat.system)).id;
-        const { answer } = await api.send(id, parent, content, options);
+        const begun = await api.send(id, parent, content, options);
         setDraft("");
         if (!chat.id) history.replaceState(null, "", `#${id}`);
-        await reload(id, answer);
+        await reload(id, begun);
     });
     const again = (message) => attempt(async () => {
-        const { answer } = await api.answerAgain(chat.id, message.parent, options);
-        await reload(chat.id, answer);
+        await reload(chat.id, await api.answerAgain(chat.id, message.parent, options));
     });
     const turnTo = (message) => attempt(async () => {
         const tip = newestTip(chat.messages, message);
