@@ -116,10 +116,20 @@ static void fail(struct exchange *x, enum error_kind kind, const char *sentence)
     exchange_fail(x, &fault);
 }
 
-// What the store said; "there is no ..." is the client's mistake.
+static bool begins(const char *text, const char *beginning)
+{
+    return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+// What is not there, and what the request has wrong, is the client's mistake; what the file does not take is ours.
 static void fail_stored(struct exchange *x, struct text *why)
 {
-    fail(x, strncmp(app_text_of(why), "there is no ", 12) == 0 ? ERROR_NOT_FOUND : ERROR_SERVER, app_text_of(why));
+    const char *sentence = app_text_of(why);
+    fail(x,
+         begins(sentence, "there is no ")    ? ERROR_NOT_FOUND
+         : begins(sentence, "the chats in ") ? ERROR_SERVER
+                                             : ERROR_INVALID,
+         sentence);
     app_text_free(why);
 }
 

@@ -17,7 +17,8 @@ class Server:
     """with Server(program, "--alias", "demo") as server: server.ask("GET", "/health")"""
 
     def __init__(self, program, *options):
-        self.words = [*program, "serve", "--port", "0", *options]
+        self.folder = tempfile.TemporaryDirectory()
+        self.words = [*program, "serve", "--port", "0", "--chats", f"{self.folder.name}/chats.db", *options]
 
     def __enter__(self):
         self.errors = tempfile.TemporaryFile()  # a pipe that nobody reads would stop a server that says much
@@ -40,6 +41,7 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(TIMEOUT_S)
         rest = self.said()[self.n_said:]
+        self.folder.cleanup()
         if code != 0 or rest:
             raise RuntimeError(f"the server ended with {code} and said: {rest}")
 
