@@ -1,5 +1,5 @@
-// text/grammar_schema.h -- reading schemas: what grammar_schema.c, grammar_values.c and grammar_merge.c share. Private
-// to them.
+// text/grammar_schema.h -- reading schemas: what grammar_schema.c, _object.c, _values.c and _merge.c share. Private to
+// them.
 #ifndef TEXT_GRAMMAR_SCHEMA_H
 #define TEXT_GRAMMAR_SCHEMA_H
 
@@ -60,6 +60,10 @@ const struct json *schema_merge(struct schema_compiler *c, const struct json *a,
 struct json *schema_without(struct schema_compiler *c, const struct json *schema, const char *keyword);
 // Whether nothing can satisfy both, as far as that is plain to see.
 bool schema_are_apart(struct schema_compiler *c, const struct json *a, const struct json *b);
+
+// ---- grammar_object.c
+
+uint32_t schema_object(struct schema_compiler *c, const struct json *schema, uint32_t next);
 
 // ---- grammar_values.c
 
