@@ -139,16 +139,6 @@ make_locale() {
     localedef -i de_DE -f UTF-8 "$deps/locale/de_DE.UTF-8"
 }
 
-# A second implementation of Vulkan for the CPU, out of Debian's Chromium.
-make_swiftshader() {
-    prefix "$deps/chromium" bookworm chromium-common
-    mkdir -p "$deps/swiftshader"
-    for file in libvk_swiftshader.so vk_swiftshader_icd.json; do
-        mv "$deps/chromium/usr/lib/chromium/$file" "$deps/swiftshader/"
-    done
-    rm -rf "$deps/chromium"
-}
-
 # Intel's kernel driver as a stub, which Debian does not build; the Intel compiler then runs without its hardware.
 make_intel_shim() {
     local work=$deps/intel-shim.work
@@ -228,7 +218,6 @@ optional glslang make_glslang || install "$(missing glslang-tools)"
 if [ $what = tests ]; then
     optional layers make_layers || true
     optional locale make_locale || true
-    optional swiftshader make_swiftshader || true
     optional mesa26 make_mesa26 || true
     optional intel-shim make_intel_shim || true
     cmp -s tests/server/package-lock.json "$deps/clients/package-lock.json" || rm -rf "${deps:?}/clients"
