@@ -8,6 +8,7 @@
 // whole group of 32 weights, its loads stand together, are 64 bits wide and go through addresses, x included, of which
 // each lane of eight loads its share and broadcasts it.
 #define WIDE_LOADS
+#define CODES_IN_PLACE
 #extension GL_KHR_shader_subgroup_ballot : require
 #include "quant/weights.glsl"
 
@@ -59,7 +60,23 @@ half_codes load_half(uvec2 row, uint g, uint h)
     return codes;
 }
 
-// One column: the sum over the codes takes the scale afterwards.
+// The sum over the codes as they were read, and that over x, to the sum over the weights.
+float weighted_sum(float dot, float x_sum, uint h, weight_group group)
+{
+    float sum = dot;
+#if CODE_BIAS > 0
+    sum -= CODE_BIAS * x_sum;
+#endif
+#if GROUP_SCALES > 0
+    sum *= GROUP_SCALES == 1 || h == 0 ? group.scale.x : group.scale.y;
+#endif
+#if GROUP_OFFSETS
+    sum += (GROUP_SCALES == 1 || h == 0 ? group.offset.x : group.offset.y) * x_sum;
+#endif
+    return sum;
+}
+
+// One column: the sum over the codes takes the scale afterwards, and x the factors of the codes.
 void add_half_one(uint h, x_half x, half_codes codes[ROWS], weight_group groups[ROWS])
 {
     float dots[ROWS], x_sum = 0;
@@ -70,6 +87,7 @@ void add_half_one(uint h, x_half x, half_codes codes[ROWS], weight_group groups[
         [[unroll]] for (uint k = 0; k < 8; ++k) {
             xs[k] = x_value(x, 8 * o + k);
             x_sum += xs[k];
+            xs[k] *= code_factor(k & 3);
         }
         [[unroll]] for (uint r = 0; r < ROWS; ++r) {
             vec4 a, b;
@@ -78,16 +96,27 @@ void add_half_one(uint h, x_half x, half_codes codes[ROWS], weight_group groups[
                 dots[r] += a[k] * xs[k] + b[k] * xs[k + 4];
         }
     }
-    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        float sum = dots[r];
+    [[unroll]] for (uint r = 0; r < ROWS; ++r)
+        sums[r] += weighted_sum(dots[r], x_sum, h, groups[r]);
+}
+
+// Codes as they were read to weights.
+void scale_codes(uint h, weight_group group, inout vec4 a, inout vec4 b)
+{
 #if GROUP_SCALES > 0
-        sum *= GROUP_SCALES == 1 || h == 0 ? groups[r].scale.x : groups[r].scale.y;
-#endif
+    const float scale = GROUP_SCALES == 1 || h == 0 ? group.scale.x : group.scale.y;
+    const vec4 factor = scale * vec4(code_factor(0), code_factor(1), code_factor(2), code_factor(3));
+    a *= factor;
+    b *= factor;
+    float offset = -CODE_BIAS * scale;
 #if GROUP_OFFSETS
-        sum += (GROUP_SCALES == 1 || h == 0 ? groups[r].offset.x : groups[r].offset.y) * x_sum;
+    offset += GROUP_SCALES == 1 || h == 0 ? group.offset.x : group.offset.y;
 #endif
-        sums[r] += sum;
-    }
+#if GROUP_OFFSETS || CODE_BIAS > 0
+    a += offset;
+    b += offset;
+#endif
+#endif
 }
 
 // Several columns: the weights are made once for all of them.
@@ -97,7 +126,7 @@ void add_half_many(uint h, x_half x[COLS], half_codes codes[ROWS], weight_group 
         vec4 a[ROWS], b[ROWS];
         [[unroll]] for (uint r = 0; r < ROWS; ++r) {
             decode_octet(codes[r].octet[o], 2 * h + o, groups[r], a[r], b[r]);
-            scale_octet(2 * h + o, groups[r], a[r], b[r]);
+            scale_codes(h, groups[r], a[r], b[r]);
         }
         [[unroll]] for (uint t = 0; t < COLS; ++t) {
             float xs[8];
@@ -120,8 +149,13 @@ void add_half_apart(uint h, x_half x[COLS], half_codes codes[ROWS], weight_group
         x_sums[t] = 0;
     [[unroll]] for (uint o = 0; o < 2; ++o) {
         vec4 a[ROWS], b[ROWS];
-        [[unroll]] for (uint r = 0; r < ROWS; ++r)
+        [[unroll]] for (uint r = 0; r < ROWS; ++r) {
             decode_octet(codes[r].octet[o], 2 * h + o, groups[r], a[r], b[r]);
+            [[unroll]] for (uint k = 0; k < 4; ++k) {
+                a[r][k] *= code_factor(k);
+                b[r][k] *= code_factor(k);
+            }
+        }
         [[unroll]] for (uint t = 0; t < COLS; ++t) {
             float xs[8];
             [[unroll]] for (uint k = 0; k < 8; ++k) {
@@ -133,18 +167,9 @@ void add_half_apart(uint h, x_half x[COLS], half_codes codes[ROWS], weight_group
                     dots[r * COLS + t] += a[r][k] * xs[k] + b[r][k] * xs[k + 4];
         }
     }
-    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        [[unroll]] for (uint t = 0; t < COLS; ++t) {
-            float sum = dots[r * COLS + t];
-#if GROUP_SCALES > 0
-            sum *= GROUP_SCALES == 1 || h == 0 ? groups[r].scale.x : groups[r].scale.y;
-#endif
-#if GROUP_OFFSETS
-            sum += (GROUP_SCALES == 1 || h == 0 ? groups[r].offset.x : groups[r].offset.y) * x_sums[t];
-#endif
-            sums[r * COLS + t] += sum;
-        }
-    }
+    [[unroll]] for (uint r = 0; r < ROWS; ++r)
+        [[unroll]] for (uint t = 0; t < COLS; ++t)
+            sums[r * COLS + t] += weighted_sum(dots[r * COLS + t], x_sums[t], h, groups[r]);
 }
 
 void add_group(uint g, HEAD head[ROWS])

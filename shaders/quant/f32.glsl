@@ -3,6 +3,8 @@
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 1
 #define OCTET_WORDS 8
+#define CODE_BITS 0
+#define CODE_BIAS 0
 
 #define HEAD uint
 uint load_head(uvec2 row, uint n_groups, uint h)

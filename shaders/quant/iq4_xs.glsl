@@ -5,6 +5,8 @@
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 8
 #define OCTET_WORDS 1
+#define CODE_BITS 0
+#define CODE_BIAS 0
 
 // d and the high scale bits, then the low scale bits.
 #define HEAD uvec2

@@ -3,6 +3,8 @@
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 1
 #define OCTET_WORDS 1
+#define CODE_BITS 0
+#define CODE_BIAS 0
 
 // Twice the E2M1 number in the low four bits: 0 1 2 3 4 6 8 12 and their negatives.
 float e2m1_doubled(uint code)

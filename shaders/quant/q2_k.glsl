@@ -4,6 +4,8 @@
 #define GROUP_OFFSETS 1
 #define HEAD_GROUPS 8
 #define OCTET_WORDS 0
+#define CODE_BITS 2
+#define CODE_BIAS 0
 
 // d and dmin.
 #define HEAD vec2

@@ -4,6 +4,8 @@
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 8
 #define OCTET_WORDS 0
+#define CODE_BITS 3
+#define CODE_BIAS 4
 
 // d.
 #define HEAD float

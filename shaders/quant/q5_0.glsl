@@ -4,6 +4,8 @@
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 1
 #define OCTET_WORDS 1
+#define CODE_BITS 5
+#define CODE_BIAS 16
 
 #define HEAD uint
 uint load_head(uvec2 row, uint n_groups, uint h)

@@ -6,6 +6,8 @@
 #define GROUP_OFFSETS 1
 #define HEAD_GROUPS 8
 #define OCTET_WORDS 1
+#define CODE_BITS 5
+#define CODE_BIAS 0
 
 // d and dmin, then the 12 bytes of 6-bit pairs as the file has them.
 #define HEAD uvec4

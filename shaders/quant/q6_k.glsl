@@ -4,6 +4,8 @@
 #define GROUP_OFFSETS 0
 #define HEAD_GROUPS 8
 #define OCTET_WORDS 1
+#define CODE_BITS 6
+#define CODE_BIAS 32
 
 // d.
 #define HEAD float

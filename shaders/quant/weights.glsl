@@ -6,6 +6,8 @@
 //     HEAD_GROUPS    groups that share a head: 8 for the 256-weight formats, else 1
 //     OCTET_WORDS    words that the codes of 8 weights take in the row's first plane: 1, 2, 4 or 8, or 0 where
 //                    load_group() has read them
+//     CODE_BITS      bits of a code that decode_octet() takes from a byte, 0 where it makes numbers in another way
+//     CODE_BIAS      what codes are too large by where they are read with -DCODES_IN_PLACE (words.glsl)
 // and defines
 //     HEAD load_head(row, n_groups, h)                  what the groups h * HEAD_GROUPS ... share
 //     weight_group load_group(row, n_groups, g, head)   what the 32 weights of a group share
@@ -57,6 +59,14 @@ struct octet_codes {
 #include "quant/mxfp4.glsl"
 #else
 #error "compile with -DFORMAT_<NAME>"
+#endif
+
+#ifdef CODES_IN_PLACE
+// What makes number k of a or b of decode_octet() a code plus CODE_BIAS.
+float code_factor(uint k)
+{
+    return CODE_BITS == 0 || (CODE_BITS == 8 && k == 3) ? 1 : 1.0 / float(1u << (8 * k));
+}
 #endif
 
 void load_octet(uvec2 row, uint g, uint j, weight_group group, out vec4 a, out vec4 b)

@@ -61,9 +61,21 @@ uint u16_at(uvec2 address, uint i)
 }
 
 // The low BITS bits of each byte, first byte first: as they are, or as two's complement.
+//
+// With -DCODES_IN_PLACE they come times the power of two that their place in the word gives them, which spares a shift
+// and is undone exactly by code_factor(); and two's complement comes plus 2^(BITS - 1), the format's CODE_BIAS, since a
+// sign would cost two shifts. The highest byte of a word must not look negative, so that whole bytes are shifted there.
+#ifdef CODES_IN_PLACE
+#define BYTES_UNSIGNED(w, BITS)                                                                                     \
+    vec4(int((w) & BYTES_MASK(BITS)), int((w) & BYTES_MASK(BITS) << 8), int((w) & BYTES_MASK(BITS) << 16),         \
+         int((BITS) == 8 ? (w) >> 24 : (w) & BYTES_MASK(BITS) << 24))
+#define BYTES_SIGNED(w, BITS) BYTES_UNSIGNED((w) ^ 0x01010101u << ((BITS) - 1), BITS)
+#define BYTES_MASK(BITS) ((1u << (BITS)) - 1)
+#else
 #define BYTES_UNSIGNED(w, BITS)                                                                       \
     vec4(int(bitfieldExtract(w, 0, BITS)), int(bitfieldExtract(w, 8, BITS)), int(bitfieldExtract(w, 16, BITS)), \
          int(bitfieldExtract(w, 24, BITS)))
 #define BYTES_SIGNED(w, BITS)                                                                                 \
     vec4(bitfieldExtract(int(w), 0, BITS), bitfieldExtract(int(w), 8, BITS), bitfieldExtract(int(w), 16, BITS), \
          bitfieldExtract(int(w), 24, BITS))
+#endif
