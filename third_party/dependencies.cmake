@@ -31,3 +31,13 @@ if(KARAT_LIBEVENT_HEADERS AND KARAT_LIBEVENT_core AND KARAT_LIBEVENT_extra AND K
     target_link_libraries(karat_libevent INTERFACE ${KARAT_LIBEVENT_extra} ${KARAT_LIBEVENT_pthreads}
         ${KARAT_LIBEVENT_core})
 endif()
+
+# libcurl: HTTP with TLS, proxies and limits, for tool servers at an address (apps/common/mcp_http.c). A build without it
+# has tool servers that are programs. Debian: libcurl4-openssl-dev. 7.85 brought what is used.
+find_path(KARAT_LIBCURL_HEADERS curl/curl.h)
+find_library(KARAT_LIBCURL_LIBRARY curl)
+if(KARAT_LIBCURL_HEADERS AND KARAT_LIBCURL_LIBRARY)
+    add_library(karat_libcurl INTERFACE)
+    target_include_directories(karat_libcurl SYSTEM INTERFACE ${KARAT_LIBCURL_HEADERS})
+    target_link_libraries(karat_libcurl INTERFACE ${KARAT_LIBCURL_LIBRARY})
+endif()

@@ -6,6 +6,14 @@
 #include "cli/demo_tools.h"
 #include "common/json.h"
 
+static bool interrupted(void *user)
+{
+    (void)user;
+    return cli_interrupted();
+}
+
+static const struct stop on_interrupt = { .asked = interrupted };
+
 bool tools_open(struct tools *tools, const struct cli_options *options)
 {
     struct text fault = { 0 };
@@ -15,7 +23,7 @@ bool tools_open(struct tools *tools, const struct cli_options *options)
         return true;
     cli_interrupt_forget();
     cli_interrupt_watch(NULL); // Ctrl-C ends the waiting
-    const bool ok = mcp_open(&tools->mcp, options->mcp, cli_interrupted, &fault);
+    const bool ok = mcp_open(&tools->mcp, options->mcp, &on_interrupt, &fault);
     if (!ok)
         cli_fail("%s", app_text_of(&fault));
     app_text_free(&fault);
@@ -89,8 +97,8 @@ static void call_server(struct tools *tools, const char *name, const struct json
         app_json_raw(json, node, &arguments);
     else
         app_text_add(&arguments, "{}");
-    if (may_call(tools, name, mcp_server_of(tools->mcp, name)))
-        mcp_call(tools->mcp, name, arguments.data, cli_interrupted, answer);
+    if (may_call(tools, name, mcp_find(tools->mcp, name)->server))
+        mcp_call(tools->mcp, name, arguments.data, &on_interrupt, answer);
     else
         app_text_add(answer, "{\"error\": \"the user did not allow this call\"}");
     app_text_free(&arguments);
@@ -106,7 +114,7 @@ void tools_answer(struct tools *tools, const char *call, size_t size, struct tex
         return;
     }
     app_json_content(&json, app_json_member(&json, 0, "name"), &name);
-    if (tools->mcp && mcp_server_of(tools->mcp, app_text_of(&name)))
+    if (tools->mcp && mcp_find(tools->mcp, app_text_of(&name)))
         call_server(tools, name.data, &json, answer);
     else if (tools->demo)
         demo_tools_answer(call, size, answer);

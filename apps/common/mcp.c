@@ -5,152 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/files.h"
-#include "common/json.h"
-#include "common/platform.h"
-#include "common/process.h"
+#include "common/mcp_config.h"
+#include "common/mcp_peer.h"
 
-// A newer server answers with the version that it would rather speak. What is used here is the same in all of them.
-#define PROTOCOL "2025-06-18"
-#define START_MS 60000u // some fetch themselves first
-#define CALL_MS 120000u
 #define PAGES_MAX 100
 #define TOOLS_MAX 512
 
-struct server {
-    char *name;
-    struct process *process;
-    unsigned long long last_id;
-};
-
 struct tool {
-    char *name;        // as the model knows it
-    char *asked;       // as the server does
-    char *declaration; // {"description"?, "parameters"} without its braces
-    size_t server;
+    struct mcp_tool known; // as everyone else knows it
+    char *name, *asked;    // as the model knows it; as the server does
+    char *declaration;
 };
 
 struct mcp {
-    struct server *servers;
+    struct mcp_peer *servers;
     size_t n_servers;
     struct tool *tools;
     size_t n_tools;
     struct text declarations;
 };
-
-// ---------------------------------------------------------------------------------------------------- messages
-
-static bool fail(struct text *fault, const struct server *server, const char *what)
-{
-    const char *words = process_last_words(server->process);
-    app_text_clear(fault);
-    app_text_format(fault, "the tool server %s %s%s%s%s", server->name, what, *words ? " (it said: " : "", words,
-                    *words ? ")" : "");
-    return false;
-}
-
-static bool send(struct server *server, const struct text *message, struct text *fault)
-{
-    return process_write(server->process, message->data, message->size) ||
-           fail(fault, server, "takes no more requests");
-}
-
-// What a server may ask of us: whether we are there. It is told that we can do nothing else.
-static bool answer_request(struct server *server, const struct json *json, size_t method, size_t id, struct text *fault)
-{
-    struct text message = { 0 };
-    app_text_add(&message, "{\"jsonrpc\":\"2.0\",\"id\":");
-    app_json_raw(json, id, &message);
-    app_text_add(&message, app_json_equals(json, method, "ping")
-                               ? ",\"result\":{}}\n"
-                               : ",\"error\":{\"code\":-32601,\"message\":\"not supported\"}}\n");
-    const bool ok = send(server, &message, fault);
-    app_text_free(&message);
-    return ok;
-}
-
-enum heard { HEARD_ANSWER, HEARD_OTHER, HEARD_FAULT };
-
-// Looks at one line: the answer to request `id`, whose source is kept in *line and parsed in *json, or something else.
-static enum heard hear(struct server *server, unsigned long long id, struct text *line, struct json *json,
-                       struct text *fault)
-{
-    if (!app_json_parse(json, app_text_of(line), line->size, fault)) {
-        fail(fault, server, "says what is no JSON");
-        return HEARD_FAULT;
-    }
-    const size_t method = app_json_member(json, 0, "method"), said_id = app_json_member(json, 0, "id");
-    enum heard heard = HEARD_OTHER;
-    if (method != JSON_NONE && said_id != JSON_NONE)
-        heard = answer_request(server, json, method, said_id, fault) ? HEARD_OTHER : HEARD_FAULT;
-    else if (method == JSON_NONE && app_json_is(json, said_id, JSON_NUMBER) &&
-             app_json_number(json, said_id) == (double)id)
-        heard = HEARD_ANSWER;
-    if (heard != HEARD_ANSWER)
-        app_json_free(json);
-    return heard;
-}
-
-// Tells the server that nobody waits for the answer any more.
-static void cancel(struct server *server, unsigned long long id)
-{
-    struct text message = { 0 }, fault = { 0 };
-    app_text_format(
-        &message, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":%llu}}\n", id);
-    send(server, &message, &fault);
-    app_text_free(&message);
-    app_text_free(&fault);
-}
-
-static bool wait_for(struct server *server, unsigned long long id, unsigned timeout_ms, bool (*stop)(void),
-                     struct text *line, struct json *json, struct text *fault)
-{
-    static const char *const reasons[] = {
-        [PROCESS_ENDED] = "ended",
-        [PROCESS_LATE] = "does not answer",
-        [PROCESS_STOPPED] = "was not waited for",
-        [PROCESS_TOO_LONG] = "answers without end",
-    };
-    const unsigned long long start_ms = platform_clock_ns() / 1000000u;
-    for (;;) {
-        const unsigned long long past_ms = platform_clock_ns() / 1000000u - start_ms;
-        const enum process_read read =
-            process_read_line(server->process, line, past_ms < timeout_ms ? timeout_ms - (unsigned)past_ms : 0, stop);
-        if (read != PROCESS_LINE) {
-            if (read != PROCESS_ENDED)
-                cancel(server, id);
-            return fail(fault, server, reasons[read]);
-        }
-        const enum heard heard = line->size == 0 ? HEARD_OTHER : hear(server, id, line, json, fault);
-        if (heard != HEARD_OTHER)
-            return heard == HEARD_ANSWER;
-    }
-}
-
-// Asks and waits. On success *json holds the answer, whose source is *line; both are the caller's to free. params is a
-// JSON object.
-static bool ask(struct server *server, const char *method, const char *params, unsigned timeout_ms, bool (*stop)(void),
-                struct text *line, struct json *json, struct text *fault)
-{
-    struct text message = { 0 };
-    const unsigned long long id = ++server->last_id;
-    app_text_format(&message, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"%s\",\"params\":%s}\n", id, method,
-                    params);
-    const bool ok = send(server, &message, fault) && wait_for(server, id, timeout_ms, stop, line, json, fault);
-    app_text_free(&message);
-    if (!ok)
-        return false;
-    const size_t error = app_json_member(json, 0, "error");
-    if (error == JSON_NONE)
-        return true;
-    struct text said = { 0 };
-    app_text_add(&said, "refuses: ");
-    app_json_content(json, app_json_member(json, error, "message"), &said);
-    fail(fault, server, said.data);
-    app_text_free(&said);
-    app_json_free(json);
-    return false;
-}
 
 // ---------------------------------------------------------------------------------------------------- tools
 
@@ -164,6 +37,7 @@ static char *copy_of(const struct json *json, size_t node)
 static char *declaration_of(const struct json *json, size_t tool)
 {
     struct text text = { 0 };
+    app_text_add(&text, "{");
     const size_t description = app_json_member(json, tool, "description");
     const size_t schema = app_json_member(json, tool, "inputSchema");
     if (app_json_is(json, description, JSON_STRING)) {
@@ -176,6 +50,7 @@ static char *declaration_of(const struct json *json, size_t tool)
         app_json_raw(json, schema, &text);
     else
         app_text_add(&text, "{\"type\":\"object\"}");
+    app_text_add(&text, "}");
     return app_text_take(&text);
 }
 
@@ -183,32 +58,33 @@ static bool add_tools(struct mcp *mcp, size_t server, const struct json *json, s
 {
     const size_t list = app_json_member(json, app_json_member(json, 0, "result"), "tools");
     if (!app_json_is(json, list, JSON_ARRAY))
-        return fail(fault, &mcp->servers[server], "lists no tools");
+        return mcp_peer_fail(&mcp->servers[server], "lists no tools", fault);
     for (size_t tool = app_json_first(json, list); tool != JSON_NONE; tool = app_json_next(json, list, tool)) {
         const size_t name = app_json_member(json, tool, "name");
         if (!app_json_is(json, name, JSON_STRING) || mcp->n_tools == TOOLS_MAX)
-            return fail(fault, &mcp->servers[server],
-                        mcp->n_tools == TOOLS_MAX ? "has more tools than the 512 that are kept"
-                                                  : "has a tool without a name");
+            return mcp_peer_fail(&mcp->servers[server],
+                                 mcp->n_tools == TOOLS_MAX ? "has more tools than the 512 that are kept"
+                                                           : "has a tool without a name",
+                                 fault);
         mcp->tools = app_memory_resize(mcp->tools, mcp->n_tools + 1, sizeof *mcp->tools);
         mcp->tools[mcp->n_tools++] = (struct tool){
             .asked = copy_of(json, name),
             .declaration = declaration_of(json, tool),
-            .server = server,
+            .known.server_index = server,
         };
     }
     return true;
 }
 
 // The list may come in pages.
-static bool list_tools(struct mcp *mcp, size_t server, bool (*stop)(void), struct text *fault)
+static bool list_tools(struct mcp *mcp, size_t server, const struct stop *stop, struct text *fault)
 {
-    struct text params = { 0 }, line = { 0 };
+    struct text params = { 0 }, message = { 0 };
     bool ok = true, more = true;
     app_text_add(&params, "{}");
     for (int page = 0; ok && more && page < PAGES_MAX; ++page) {
         struct json json;
-        ok = ask(&mcp->servers[server], "tools/list", params.data, START_MS, stop, &line, &json, fault);
+        ok = mcp_peer_ask(&mcp->servers[server], "tools/list", params.data, MCP_START_MS, stop, &message, &json, fault);
         if (!ok)
             break;
         ok = add_tools(mcp, server, &json, fault);
@@ -221,14 +97,15 @@ static bool list_tools(struct mcp *mcp, size_t server, bool (*stop)(void), struc
         app_json_free(&json);
     }
     app_text_free(&params);
-    app_text_free(&line);
+    app_text_free(&message);
     return ok;
 }
 
 static bool is_shared(const struct mcp *mcp, const struct tool *tool)
 {
     for (size_t i = 0; i < mcp->n_tools; ++i)
-        if (mcp->tools[i].server != tool->server && strcmp(mcp->tools[i].asked, tool->asked) == 0)
+        if (mcp->tools[i].known.server_index != tool->known.server_index &&
+            strcmp(mcp->tools[i].asked, tool->asked) == 0)
             return true;
     return false;
 }
@@ -238,17 +115,20 @@ static void name_tool(struct mcp *mcp, struct tool *tool)
 {
     struct text name = { 0 };
     if (is_shared(mcp, tool))
-        app_text_format(&name, "%s_", mcp->servers[tool->server].name);
+        app_text_format(&name, "%s_", mcp->servers[tool->known.server_index].name);
     app_text_add(&name, tool->asked);
     for (size_t i = 0; i < name.size; ++i)
         if (!isalnum((unsigned char)name.data[i]) && !strchr("_-.", name.data[i]))
             name.data[i] = '_';
     const size_t size = name.size;
-    for (unsigned n = 2; mcp_server_of(mcp, app_text_of(&name)); ++n) {
+    for (unsigned n = 2; mcp_find(mcp, app_text_of(&name)); ++n) {
         name.size = size;
         app_text_format(&name, "_%u", n);
     }
     tool->name = app_text_take(&name);
+    tool->known.name = tool->name;
+    tool->known.server = mcp->servers[tool->known.server_index].name;
+    tool->known.declaration = tool->declaration;
 }
 
 static void declare_tools(struct mcp *mcp)
@@ -256,146 +136,72 @@ static void declare_tools(struct mcp *mcp)
     app_text_add(&mcp->declarations, "[");
     for (size_t i = 0; i < mcp->n_tools; ++i) {
         name_tool(mcp, &mcp->tools[i]);
-        app_text_format(&mcp->declarations, "%s{\"type\":\"function\",\"function\":{\"name\":\"%s\",%s}}", i ? "," : "",
-                        mcp->tools[i].name, mcp->tools[i].declaration);
+        app_text_format(&mcp->declarations, "%s{\"type\":\"function\",\"function\":{\"name\":\"%s\",%s}", i ? "," : "",
+                        mcp->tools[i].name, mcp->tools[i].declaration + 1);
     }
     app_text_add(&mcp->declarations, "]");
 }
 
 // ---------------------------------------------------------------------------------------------------- servers
 
-static void free_words(char **words)
+// The link becomes the server's in any case.
+static bool add_server(struct mcp *mcp, const char *name, struct mcp_link *link, const struct stop *stop,
+                       struct text *fault)
 {
-    for (size_t i = 0; words[i]; ++i)
-        free(words[i]);
-    free(words);
+    struct mcp_peer *server = &mcp->servers[mcp->n_servers++];
+    *server = (struct mcp_peer){ .name = app_memory_copy(name, strlen(name)), .link = link };
+    return mcp_peer_greet(server, stop, fault) && list_tools(mcp, mcp->n_servers - 1, stop, fault);
 }
 
-// The command and its arguments, ended by NULL.
-static char **read_words(const struct json *json, size_t entry)
+static bool open_server(struct mcp *mcp, const struct mcp_entry *entry, const struct stop *stop, struct text *fault)
 {
-    const size_t args = app_json_member(json, entry, "args");
-    size_t n = 0;
-    char **words = app_memory_new((args == JSON_NONE ? 0 : app_json_count(json, args)) + 2, sizeof *words);
-    words[n++] = copy_of(json, app_json_member(json, entry, "command"));
-    if (app_json_is(json, args, JSON_ARRAY))
-        for (size_t arg = app_json_first(json, args); arg != JSON_NONE; arg = app_json_next(json, args, arg))
-            words[n++] = copy_of(json, arg);
-    return words;
-}
-
-static char **read_variables(const struct json *json, size_t entry)
-{
-    const size_t env = app_json_member(json, entry, "env");
-    size_t n = 0;
-    char **variables = app_memory_new((env == JSON_NONE ? 0 : app_json_count(json, env)) + 1, sizeof *variables);
-    if (app_json_is(json, env, JSON_OBJECT))
-        for (size_t key = app_json_first(json, env); key != JSON_NONE;) {
-            const size_t value = app_json_next(json, env, key);
-            struct text variable = { 0 };
-            app_json_content(json, key, &variable);
-            app_text_add(&variable, "=");
-            app_json_content(json, value, &variable);
-            variables[n++] = app_text_take(&variable);
-            key = app_json_next(json, env, value);
-        }
-    return variables;
-}
-
-static bool greet(struct server *server, bool (*stop)(void), struct text *fault)
-{
-    struct text line = { 0 }, message = { 0 };
-    struct json json;
-    const bool ok = ask(server, "initialize",
-                        "{\"protocolVersion\":\"" PROTOCOL
-                        "\",\"capabilities\":{},\"clientInfo\":{\"name\":\"karat\",\"version\":\"1\"}}",
-                        START_MS, stop, &line, &json, fault);
-    if (ok)
-        app_json_free(&json);
-    app_text_add(&message, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n");
-    const bool told = ok && send(server, &message, fault);
-    app_text_free(&line);
-    app_text_free(&message);
-    return told;
-}
-
-static bool open_server(struct mcp *mcp, const struct json *json, size_t name, size_t entry, bool (*stop)(void),
-                        struct text *fault)
-{
-    struct server *server = &mcp->servers[mcp->n_servers];
-    server->name = copy_of(json, name);
-    if (!app_json_is(json, app_json_member(json, entry, "command"), JSON_STRING)) {
-        app_text_format(fault, "the tool server %s has no \"command\"; those at an address are not spoken to yet",
-                        server->name);
-        free(server->name);
-        return false;
-    }
-    char **words = read_words(json, entry), **variables = read_variables(json, entry);
     struct text why = { 0 };
-    const bool started =
-        process_start(&server->process, (const char *const *)words, (const char *const *)variables, &why);
-    if (started)
-        ++mcp->n_servers;
-    else
-        app_text_format(fault, "the tool server %s: %s", server->name, app_text_of(&why));
-    free_words(words);
-    free_words(variables);
+    struct mcp_link *link =
+        entry->words ? mcp_stdio_open((const char *const *)entry->words, (const char *const *)entry->variables, &why)
+                     : mcp_http_open(entry->url, (const char *const *)entry->headers, &why);
+    if (!link)
+        app_text_format(fault, "the tool server %s%s %s", entry->name, entry->words ? ":" : "", app_text_of(&why));
     app_text_free(&why);
-    if (!started)
-        free(server->name);
-    return started && greet(server, stop, fault) && list_tools(mcp, mcp->n_servers - 1, stop, fault);
+    return link && add_server(mcp, entry->name, link, stop, fault);
 }
 
-static bool open_servers(struct mcp *mcp, const struct json *json, const char *path, bool (*stop)(void),
-                         struct text *fault)
+// What could not be opened whole is closed.
+static bool finish(struct mcp **out, struct mcp *mcp, bool ok)
 {
-    const size_t list = app_json_member(json, 0, "mcpServers");
-    if (!app_json_is(json, list, JSON_OBJECT)) {
-        app_text_format(fault, "%s has no object \"mcpServers\"", path);
-        return false;
-    }
-    mcp->servers = app_memory_new(app_json_count(json, list) + 1, sizeof *mcp->servers);
-    for (size_t name = app_json_first(json, list); name != JSON_NONE;) {
-        const size_t entry = app_json_next(json, list, name);
-        if (!open_server(mcp, json, name, entry, stop, fault))
-            return false;
-        name = app_json_next(json, list, entry);
-    }
-    declare_tools(mcp);
-    return true;
+    if (ok)
+        declare_tools(mcp);
+    else
+        mcp_close(mcp);
+    *out = ok ? mcp : NULL;
+    return ok;
 }
 
-bool mcp_open(struct mcp **out, const char *path, bool (*stop)(void), struct text *fault)
+bool mcp_open_link(struct mcp **out, const char *name, struct mcp_link *link, const struct stop *stop,
+                   struct text *fault)
 {
     struct mcp *mcp = app_memory_new(1, sizeof *mcp);
-    struct text source = { 0 }, why = { 0 };
-    struct json json;
-    bool ok = files_read(path, &source, fault);
-    if (ok && !app_json_parse(&json, app_text_of(&source), source.size, &why)) {
-        app_text_format(fault, "%s is no JSON: %s", path, app_text_of(&why));
-        ok = false;
-    } else if (ok) {
-        ok = open_servers(mcp, &json, path, stop, fault);
-        app_json_free(&json);
-    }
-    app_text_free(&source);
-    app_text_free(&why);
-    if (!ok) {
-        mcp_close(mcp);
-        mcp = NULL;
-    }
-    *out = mcp;
-    return ok;
+    mcp->servers = app_memory_new(1, sizeof *mcp->servers);
+    return finish(out, mcp, add_server(mcp, name, link, stop, fault));
+}
+
+bool mcp_open(struct mcp **out, const char *path, const struct stop *stop, struct text *fault)
+{
+    struct mcp *mcp = app_memory_new(1, sizeof *mcp);
+    struct mcp_config config;
+    bool ok = mcp_config_read(&config, path, fault);
+    mcp->servers = app_memory_new(config.n_entries + 1, sizeof *mcp->servers);
+    for (size_t i = 0; ok && i < config.n_entries; ++i)
+        ok = open_server(mcp, &config.entries[i], stop, fault);
+    mcp_config_free(&config);
+    return finish(out, mcp, ok);
 }
 
 void mcp_close(struct mcp *mcp)
 {
     if (!mcp)
         return;
-    for (size_t i = 0; i < mcp->n_servers; ++i) {
-        process_end(mcp->servers[i].process);
-        free(mcp->servers[i].name);
-    }
+    for (size_t i = 0; i < mcp->n_servers; ++i)
+        mcp_peer_close(&mcp->servers[i]);
     for (size_t i = 0; i < mcp->n_tools; ++i) {
         free(mcp->tools[i].name);
         free(mcp->tools[i].asked);
@@ -417,6 +223,16 @@ const char *mcp_declarations(const struct mcp *mcp)
     return app_text_of(&mcp->declarations);
 }
 
+size_t mcp_n_servers(const struct mcp *mcp)
+{
+    return mcp->n_servers;
+}
+
+const struct mcp_tool *mcp_tool_at(const struct mcp *mcp, size_t i)
+{
+    return &mcp->tools[i].known;
+}
+
 static const struct tool *find_tool(const struct mcp *mcp, const char *name)
 {
     for (size_t i = 0; i < mcp->n_tools; ++i)
@@ -425,10 +241,10 @@ static const struct tool *find_tool(const struct mcp *mcp, const char *name)
     return NULL;
 }
 
-const char *mcp_server_of(const struct mcp *mcp, const char *tool)
+const struct mcp_tool *mcp_find(const struct mcp *mcp, const char *name)
 {
-    const struct tool *found = find_tool(mcp, tool);
-    return found ? mcp->servers[found->server].name : NULL;
+    const struct tool *found = find_tool(mcp, name);
+    return found ? &found->known : NULL;
 }
 
 // ---------------------------------------------------------------------------------------------------- calls
@@ -469,29 +285,26 @@ static void add_result(const struct json *json, size_t result, struct text *answ
     app_text_free(&all);
 }
 
-void mcp_call(struct mcp *mcp, const char *tool, const char *arguments, bool (*stop)(void), struct text *answer)
+void mcp_call(struct mcp *mcp, const char *tool, const char *arguments, const struct stop *stop, struct text *answer)
 {
     const struct tool *found = find_tool(mcp, tool);
     if (!found) {
         add_error(answer, "there is no such tool");
         return;
     }
-    struct text params = { 0 }, line = { 0 }, fault = { 0 };
+    struct text params = { 0 }, message = { 0 }, fault = { 0 };
     struct json json;
     app_text_add(&params, "{\"name\":");
     app_text_json(&params, found->asked, strlen(found->asked));
     app_text_format(&params, ",\"arguments\":%s}", arguments);
-    // One message is one line; within JSON, line ends are blanks.
-    for (size_t i = 0; i < params.size; ++i)
-        if (params.data[i] == '\n' || params.data[i] == '\r')
-            params.data[i] = ' ';
-    if (ask(&mcp->servers[found->server], "tools/call", params.data, CALL_MS, stop, &line, &json, &fault)) {
+    if (mcp_peer_ask(&mcp->servers[found->known.server_index], "tools/call", params.data, MCP_CALL_MS, stop, &message,
+                     &json, &fault)) {
         add_result(&json, app_json_member(&json, 0, "result"), answer);
         app_json_free(&json);
     } else {
         add_error(answer, app_text_of(&fault));
     }
     app_text_free(&params);
-    app_text_free(&line);
+    app_text_free(&message);
     app_text_free(&fault);
 }

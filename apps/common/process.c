@@ -425,7 +425,7 @@ static bool take_line(struct process *p, struct text *line)
     return true;
 }
 
-enum process_read process_read_line(struct process *p, struct text *line, unsigned timeout_ms, bool (*stop)(void))
+enum process_read process_read_line(struct process *p, struct text *line, unsigned timeout_ms, const struct stop *stop)
 {
     for (const unsigned long long start_ms = now_ms();;) {
         if (take_line(p, line))
@@ -434,7 +434,7 @@ enum process_read process_read_line(struct process *p, struct text *line, unsign
             return PROCESS_ENDED;
         if (p->heard.size > PROCESS_LINE_BYTES_MAX)
             return PROCESS_TOO_LONG;
-        if (stop && stop())
+        if (stop_asked(stop))
             return PROCESS_STOPPED;
         if (now_ms() - start_ms >= timeout_ms)
             return PROCESS_LATE;

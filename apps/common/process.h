@@ -4,6 +4,7 @@
 #ifndef APPS_PROCESS_H
 #define APPS_PROCESS_H
 
+#include "common/stop.h"
 #include "common/text.h"
 
 #define PROCESS_LINE_BYTES_MAX ((size_t)16 << 20)
@@ -25,9 +26,9 @@ enum process_read {
     PROCESS_TOO_LONG, // a line without end
 };
 
-// Waits for its next line and puts it, without its end, into *line. `stop` (may be NULL) is asked now and then.
+// Waits for its next line and puts it, without its end, into *line.
 enum process_read process_read_line(struct process *process, struct text *line, unsigned timeout_ms,
-                                    bool (*stop)(void));
+                                    const struct stop *stop);
 // False when it does not take it, within a minute.
 bool process_write(struct process *process, const char *bytes, size_t size);
 

@@ -15,15 +15,13 @@ struct bed {
     struct mcp *mcp;
 };
 
-static bool never(void)
+static bool asked_at_once(void *user)
 {
-    return false;
-}
-
-static bool at_once(void)
-{
+    (void)user;
     return true;
 }
+
+static const struct stop at_once = { .asked = asked_at_once };
 
 static void bed_close(struct bed *bed)
 {
@@ -37,7 +35,7 @@ static void bed_close(struct bed *bed)
 }
 
 // Writes the configuration and opens it; what went wrong, or "".
-static const char *bed_open(struct bed *bed, const char *config, bool (*stop)(void))
+static const char *bed_open(struct bed *bed, const char *config, const struct stop *stop)
 {
     if (!platform_temporary_folder(&bed->folder))
         return "no temporary folder";
@@ -67,7 +65,7 @@ static void add_server(struct bed *bed, const char *name, const char *words)
 static const char *open_servers(struct bed *bed)
 {
     app_text_add(&bed->config, "}}");
-    return bed_open(bed, bed->config.data, never);
+    return bed_open(bed, bed->config.data, NULL);
 }
 
 static bool servers_open(struct test *t, struct bed *bed)
@@ -76,10 +74,16 @@ static bool servers_open(struct test *t, struct bed *bed)
     return CHECK_TEXT(fault, "");
 }
 
+static const char *server_of(const struct bed *bed, const char *tool)
+{
+    const struct mcp_tool *found = mcp_find(bed->mcp, tool);
+    return found ? found->server : NULL;
+}
+
 static void check_call(struct test *t, struct bed *bed, const char *tool, const char *arguments, const char *wanted)
 {
     app_text_clear(&bed->answer);
-    mcp_call(bed->mcp, tool, arguments, never, &bed->answer);
+    mcp_call(bed->mcp, tool, arguments, NULL, &bed->answer);
     CHECK_TEXT(app_text_of(&bed->answer), wanted);
 }
 
@@ -93,8 +97,8 @@ TEST(tools_are_listed_and_called)
     add_server(&bed, "one", "tool:get_weather pages tool:get_time chatty");
     if (servers_open(t, &bed)) {
         CHECK_UINT(mcp_n_tools(bed.mcp), 2);
-        CHECK_TEXT(mcp_server_of(bed.mcp, "get_time"), "one");
-        CHECK(!mcp_server_of(bed.mcp, "get_tim"));
+        CHECK_TEXT(server_of(&bed, "get_time"), "one");
+        CHECK(!mcp_find(bed.mcp, "get_tim"));
         CHECK(strstr(mcp_declarations(bed.mcp),
                      "[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"description\":\"Does "
                      "\\\"get_weather\\\".\",\"parameters\":{\"type\": \"object\""));
@@ -113,11 +117,11 @@ TEST(no_server_takes_the_name_of_anothers_tool)
     add_server(&bed, "evil", "tool:read tool:good_read tool:a:b/c");
     if (servers_open(t, &bed)) {
         CHECK_UINT(mcp_n_tools(bed.mcp), 4);
-        CHECK_TEXT(mcp_server_of(bed.mcp, "good_read"), "good");
-        CHECK_TEXT(mcp_server_of(bed.mcp, "evil_read"), "evil");
-        CHECK_TEXT(mcp_server_of(bed.mcp, "good_read_2"), "evil");
-        CHECK_TEXT(mcp_server_of(bed.mcp, "a_b_c"), "evil");
-        CHECK(!mcp_server_of(bed.mcp, "read"));
+        CHECK_TEXT(server_of(&bed, "good_read"), "good");
+        CHECK_TEXT(server_of(&bed, "evil_read"), "evil");
+        CHECK_TEXT(server_of(&bed, "good_read_2"), "evil");
+        CHECK_TEXT(server_of(&bed, "a_b_c"), "evil");
+        CHECK(!mcp_find(bed.mcp, "read"));
         check_call(t, &bed, "good_read_2", "{\"city\": \"x\"}", ANSWER("good_read", "x"));
     }
     bed_close(&bed);
@@ -139,7 +143,7 @@ TEST(a_call_that_is_not_waited_for_ends)
     struct bed bed = { 0 };
     add_server(&bed, "one", "tool:get_weather");
     if (servers_open(t, &bed)) {
-        mcp_call(bed.mcp, "get_weather", "{\"city\": \"Oslo\"}", at_once, &bed.answer);
+        mcp_call(bed.mcp, "get_weather", "{\"city\": \"Oslo\"}", &at_once, &bed.answer);
         CHECK_TEXT(app_text_of(&bed.answer), "{\"error\": \"the tool server one was not waited for\"}");
         // The late answer is not taken for the next call's.
         check_call(t, &bed, "get_weather", "{\"city\": \"Rome\"}", ANSWER("get_weather", "Rome"));
@@ -171,7 +175,7 @@ TEST(servers_that_misbehave_are_named)
     struct bed bed = { 0 };
     add_server(&bed, "odd", "silent");
     app_text_add(&bed.config, "}}");
-    const char *fault = bed_open(&bed, bed.config.data, at_once);
+    const char *fault = bed_open(&bed, bed.config.data, &at_once);
     CHECK_TEXT(fault, "the tool server odd was not waited for");
     bed_close(&bed);
 }
@@ -184,17 +188,29 @@ TEST(a_bad_configuration_is_refused)
         { "{", "PATH is no JSON: " },
         { "[]", "PATH has no object \"mcpServers\"" },
         { "{\"mcpServers\": 1}", "PATH has no object \"mcpServers\"" },
-        { "{\"mcpServers\": {\"far\": {\"url\": \"http://x\"}}}",
-          "the tool server far has no \"command\"; those at an address are not spoken to yet" },
+        { "{\"mcpServers\": {\"x\": {}}}", "the tool server x has neither a \"command\" nor a \"url\"" },
+        { "{\"mcpServers\": {\"x\": {\"type\": \"sse\", \"url\": \"http://localhost/\"}}}",
+          "the tool server x is of the type \"sse\", which MCP gave up for \"http\" in 2025; that one is spoken" },
+        { "{\"mcpServers\": {\"x\": {\"url\": \"http://localhost/\", \"headers\": {\"A\": \"b\\r\\nHost: c\"}}}}",
+          "the tool server x has a header that HTTP does not allow" },
         { "{\"mcpServers\": {\"x\": {\"command\": \"karat-has-no-such-program\"}}}",
           "the tool server x: karat-has-no-such-program cannot be started: " },
+#ifdef KARAT_TEST_LIBCURL
+        { "{\"mcpServers\": {\"far\": {\"url\": \"http://localhost:1/\"}}}",
+          "the tool server far cannot be reached: " },
+        { "{\"mcpServers\": {\"x\": {\"url\": \"ftp://localhost/\"}}}",
+          "the tool server x has the url ftp://localhost/, which is no address of http or https" },
+#else
+        { "{\"mcpServers\": {\"far\": {\"url\": \"http://localhost:1/\"}}}",
+          "the tool server far is spoken to by HTTP, for which this build lacks libcurl" },
+#endif
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
         struct bed bed = { 0 };
         struct text wanted = { 0 };
         const char *rest = rows[i].fault;
         t->row = rows[i].config;
-        const char *fault = bed_open(&bed, rows[i].config, never);
+        const char *fault = bed_open(&bed, rows[i].config, NULL);
         if (strncmp(rest, "PATH", 4) == 0) {
             app_text_add(&wanted, bed.path.data);
             rest += 4;
@@ -207,11 +223,11 @@ TEST(a_bad_configuration_is_refused)
     }
     t->row = NULL;
     struct bed bed = { 0 };
-    CHECK(!mcp_open(&bed.mcp, "/nowhere/mcp.json", never, &bed.fault));
+    CHECK(!mcp_open(&bed.mcp, "/nowhere/mcp.json", NULL, &bed.fault));
     CHECK(strstr(app_text_of(&bed.fault), "/nowhere/mcp.json"));
     bed_close(&bed);
     bed = (struct bed){ 0 };
-    const char *fault = bed_open(&bed, "{\"mcpServers\": {}}", never);
+    const char *fault = bed_open(&bed, "{\"mcpServers\": {\"x\": {\"command\": \"none\", \"disabled\": true}}}", NULL);
     CHECK_TEXT(fault, "");
     CHECK_TEXT(mcp_declarations(bed.mcp), "[]");
     bed_close(&bed);
