@@ -7,8 +7,8 @@
 // whose text may be lost with the machine's power; never with the program. Texts are UTF-8, times are milliseconds
 // since 1970.
 //
-// Errors   every function but close returns false and puts one sentence into *fault; nothing was changed then
-// Threads  one at a time
+// Errors   every function but close and permits returns false and puts one sentence into *fault; nothing was changed
+// then Threads  one at a time
 #ifndef APPS_CHAT_STORE_H
 #define APPS_CHAT_STORE_H
 
@@ -41,11 +41,13 @@ struct chat_message {
     const char *thinking;   // of an assistant
     const char *tool_calls; // of an assistant: a JSON array, kept as it is
     const char *name;       // of a tool's result: the tool
+    const char *call_id;    // of a tool's result: the call that it answers
     enum chat_state state;
 };
 
 // Opens the file, makes it where there is none, and looks whether it is sound. One program has it at a time. Answers
-// that an earlier program left growing are CUT from now on. A path of ":memory:" is a store that nobody keeps.
+// that an earlier program left growing are CUT from now on, and results of tools say so. A path of ":memory:" is a
+// store that nobody keeps.
 bool chat_store_open(struct chat_store **out, const char *path, struct text *fault);
 void chat_store_close(struct chat_store *store);
 
@@ -65,7 +67,8 @@ bool chat_store_remove(struct chat_store *store, int64_t chat, struct text *faul
 bool chat_store_list(struct chat_store *store, const char *words, uint32_t limit, struct text *json,
                      struct text *fault);
 // Appends {"id", "title", "system", "created", "changed", "tip", "messages": [{"id", "parent", "role", "content",
-// "thinking", "tool_calls", "name", "state", "created"}]}, older messages first; "parent" and "tip" may be null.
+// "thinking", "tool_calls", "name", "tool_call_id", "state", "created"}]}, older messages first; "parent" and "tip" may
+// be null.
 bool chat_store_read(struct chat_store *store, int64_t chat, struct text *json, struct text *fault);
 
 // ------------------------------------------------------------------------------------------------ messages
@@ -81,7 +84,17 @@ bool chat_store_finish(struct chat_store *store, int64_t message, enum chat_stat
 // Appends the message as chat_store_read() shows it.
 bool chat_store_message(struct chat_store *store, int64_t chat, int64_t message, struct text *json, struct text *fault);
 // Appends the messages that lead from the first one to `message` as a JSON array in the form of chat requests:
-// [{"role", "content", "tool_calls"?, "name"?}], a system message first where the chat has one. Thoughts are left out.
+// [{"role", "content", "tool_calls"?, "name"?, "tool_call_id"?}], a system message first where the chat has one.
+// Thoughts are left out.
 bool chat_store_branch(struct chat_store *store, int64_t message, struct text *json, struct text *fault);
+
+// ------------------------------------------------------------------------------------------------ permissions
+
+// The user lets this tool of this server be called in the chat without asking, as it is declared now.
+bool chat_store_permit(struct chat_store *store, int64_t chat, const char *server, const char *tool,
+                       const char *declaration, struct text *fault);
+// Whether that was said of just this declaration. Errors are a no.
+bool chat_store_permits(struct chat_store *store, int64_t chat, const char *server, const char *tool,
+                        const char *declaration);
 
 #endif

@@ -1,5 +1,6 @@
 // tests/cli/test_chat_store.c -- chats on disk: trees of messages, search, what a killed program leaves.
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,7 +45,9 @@ static int64_t add(struct bed *bed, int64_t chat, int64_t parent, const char *ro
                    enum chat_state state)
 {
     int64_t id = 0;
-    const struct chat_message message = { chat, parent, role, content, NULL, NULL, NULL, state };
+    const struct chat_message message = {
+        .chat = chat, .parent = parent, .role = role, .content = content, .state = state
+    };
     return chat_store_add(bed->store, &message, &id, &bed->fault) ? id : 0;
 }
 
@@ -194,6 +197,93 @@ TEST(a_killed_program_loses_no_message)
     CHECK(chat_store_read(bed.store, 1, &bed.json, &bed.fault));
     CHECK(strstr(bed.json.data, "\"state\":\"cut\""));
     CHECK_TEXT(titles(&bed, "two"), "Cut ");
+    bed_close(&bed);
+}
+
+TEST(results_of_tools_name_their_calls)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed))
+        return;
+    const int64_t chat = new_chat(&bed, "Tools");
+    const int64_t asked = add(&bed, chat, 0, "assistant", "", CHAT_STATE_GROWING);
+    int64_t result = 0;
+    CHECK(chat_store_finish(bed.store, asked, CHAT_STATE_DONE, "[{\"id\":\"call_1\"}]", &bed.fault));
+    const struct chat_message message = {
+        .chat = chat, .parent = asked, .role = "tool", .name = "read", .call_id = "call_1", .state = CHAT_STATE_GROWING
+    };
+    CHECK(chat_store_add(bed.store, &message, &result, &bed.fault));
+    // The program ends while the tool runs.
+    REQUIRE(bed_reopen(&bed));
+    CHECK_TEXT(branch(&bed, result),
+               "[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"call_1\"}]},"
+               "{\"role\":\"tool\",\"content\":\"{\\\"error\\\": \\\"the program ended while the tool ran\\\"}\","
+               "\"name\":\"read\",\"tool_call_id\":\"call_1\"}]");
+    app_text_clear(&bed.json);
+    CHECK(chat_store_message(bed.store, chat, result, &bed.json, &bed.fault));
+    CHECK(strstr(bed.json.data, "\"tool_call_id\":\"call_1\",\"state\":\"cut\""));
+    bed_close(&bed);
+}
+
+TEST(a_permission_is_for_one_chat_and_one_declaration)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed))
+        return;
+    const int64_t chat = new_chat(&bed, "One"), other = new_chat(&bed, "Two");
+    CHECK(!chat_store_permits(bed.store, chat, "files", "read", "{}"));
+    CHECK(chat_store_permit(bed.store, chat, "files", "read", "{}", &bed.fault));
+    REQUIRE(bed_reopen(&bed));
+    CHECK(chat_store_permits(bed.store, chat, "files", "read", "{}"));
+    CHECK(!chat_store_permits(bed.store, chat, "files", "read", "{ }"));
+    CHECK(!chat_store_permits(bed.store, chat, "other", "read", "{}"));
+    CHECK(!chat_store_permits(bed.store, chat, "files", "write", "{}"));
+    CHECK(!chat_store_permits(bed.store, other, "files", "read", "{}"));
+    CHECK(chat_store_permit(bed.store, chat, "files", "read", "{\"a\":1}", &bed.fault));
+    CHECK(!chat_store_permits(bed.store, chat, "files", "read", "{}"));
+    CHECK(!chat_store_permit(bed.store, 9, "files", "read", "{}", &bed.fault));
+    CHECK(chat_store_remove(bed.store, chat, &bed.fault));
+    CHECK(!chat_store_permits(bed.store, chat, "files", "read", "{\"a\":1}"));
+    bed_close(&bed);
+}
+
+// The file of the first version, as far as it is asked for here.
+static const char first_version[] =
+    "CREATE TABLE chat (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, system TEXT NOT NULL,"
+    "  created INTEGER NOT NULL, changed INTEGER NOT NULL, tip INTEGER);"
+    "CREATE TABLE message (id INTEGER PRIMARY KEY AUTOINCREMENT, chat INTEGER NOT NULL, parent INTEGER,"
+    "  role TEXT NOT NULL, content TEXT NOT NULL, thinking TEXT NOT NULL, tool_calls TEXT NOT NULL,"
+    "  name TEXT NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL);"
+    "INSERT INTO chat VALUES (1, 'Old', '', 1, 1, 1);"
+    "INSERT INTO message VALUES (1, 1, NULL, 'user', 'Hello', '', '', '', 'done', 1);"
+    "PRAGMA user_version = 1;";
+
+TEST(files_of_other_versions)
+{
+    struct bed bed;
+    struct text expected = { 0 };
+    sqlite3 *db = NULL;
+    if (!bed_open(t, &bed))
+        return;
+    chat_store_close(bed.store);
+    bed.store = NULL;
+    app_text_add(&bed.path, "2"); // another one
+    REQUIRE(sqlite3_open(bed.path.data, &db) == SQLITE_OK);
+    CHECK_UINT(sqlite3_exec(db, first_version, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(bed_reopen(&bed));
+        CHECK_TEXT(branch(&bed, 1), "[{\"role\":\"user\",\"content\":\"Hello\"}]");
+    }
+    CHECK(chat_store_permit(bed.store, 1, "files", "read", "{}", &bed.fault));
+    chat_store_close(bed.store);
+    bed.store = NULL;
+    REQUIRE(sqlite3_open(bed.path.data, &db) == SQLITE_OK);
+    CHECK_UINT(sqlite3_exec(db, "PRAGMA user_version = 77", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    app_text_format(&expected, "the chats in %s are of a later karat: version 77, known is 2", bed.path.data);
+    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&bed.store, bed.path.data, &bed.fault)), expected.data);
+    app_text_free(&expected);
     bed_close(&bed);
 }
 
