@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/tools.h"
 #include "common/terminal.h"
 #include "server/server.h"
 
@@ -26,7 +27,8 @@ int cli_serve(const struct cli_options *options)
         return cli_wrong_usage(CLI_serve, "karat serve takes no words, so \"%s\" has no place", options->rest.words[0]);
     if (options->api_key && strlen(options->api_key) == 0)
         return cli_wrong_usage(CLI_serve, "--api-key is empty");
-    const struct server_options wanted = {
+    struct tools tools = { 0 };
+    struct server_options wanted = {
         .host = options->host,
         .port = options->port.given ? (uint16_t)options->port.count : 8080,
         .api_key = options->api_key,
@@ -34,6 +36,7 @@ int cli_serve(const struct cli_options *options)
         .model_path = options->model,
         .metrics = options->metrics,
         .chats_path = options->chats,
+        .allow = options->allow,
         .scheduler = {
             .n_slots = (uint32_t)options->parallel.count,
             .n_context = (uint32_t)options->n_context.count,
@@ -46,13 +49,17 @@ int cli_serve(const struct cli_options *options)
         app_text_free(&fault);
         return code;
     }
-    if (!cli_open_model(&model, options, false))
+    if (!tools_open(&tools, options) || !cli_open_model(&model, options, false)) {
+        tools_close(&tools);
         return 1;
+    }
+    wanted.mcp = tools.mcp;
     if (server_run(model, &wanted, on_ready, (void *)options, &fault))
         code = cli_done();
     else
         code = cli_fail("%s", app_text_of(&fault));
     app_text_free(&fault);
     karat_model_close(model);
+    tools_close(&tools);
     return code;
 }

@@ -53,19 +53,6 @@ const char *tools_declarations(struct tools *tools)
     return tools->all.data;
 }
 
-// Whether `name` is one of the words of a list, separated by commas.
-static bool is_listed(const char *list, const char *name)
-{
-    const size_t size = strlen(name);
-    while (list && *list) {
-        const size_t n = strcspn(list, ",");
-        if (n == size && memcmp(list, name, n) == 0)
-            return true;
-        list += n + (list[n] == ',');
-    }
-    return false;
-}
-
 static bool ask_user(struct tools *tools, const char *name, const char *server)
 {
     struct text question = { 0 }, line = { 0 };
@@ -84,8 +71,8 @@ static bool ask_user(struct tools *tools, const char *name, const char *server)
 
 static bool may_call(struct tools *tools, const char *name, const char *server)
 {
-    return is_listed(tools->allowed, "all") || is_listed(tools->allowed, name) ||
-           is_listed(app_text_of(&tools->always), name) || ask_user(tools, name, server);
+    return app_text_lists(tools->allowed, "all") || app_text_lists(tools->allowed, name) ||
+           app_text_lists(app_text_of(&tools->always), name) || ask_user(tools, name, server);
 }
 
 // Calls a server's tool if the user agrees. The question shows no more than the call itself, which stands above it.

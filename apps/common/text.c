@@ -134,6 +134,18 @@ void app_text_json_number(struct text *text, double value)
         app_text_add(text, "null");
 }
 
+bool app_text_lists(const char *list, const char *word)
+{
+    const size_t size = strlen(word);
+    while (list && *list) {
+        const size_t n = strcspn(list, ",");
+        if (n == size && memcmp(list, word, n) == 0)
+            return true;
+        list += n + (list[n] == ',');
+    }
+    return false;
+}
+
 size_t app_text_utf8_prefix(const char *bytes, size_t size)
 {
     const unsigned char *p = (const unsigned char *)bytes;

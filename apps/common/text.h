@@ -36,6 +36,9 @@ void app_text_json(struct text *text, const char *bytes, size_t size);
 // A JSON number; null where JSON has none (infinities, NaN).
 void app_text_json_number(struct text *text, double value);
 
+// Whether `word` is one of the words of `list`, which are separated by commas. A list of NULL is empty.
+bool app_text_lists(const char *list, const char *word);
+
 // Number of bytes at the start that are valid UTF-8; equal to `size` when all are.
 size_t app_text_utf8_prefix(const char *bytes, size_t size);
 

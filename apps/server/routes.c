@@ -39,6 +39,7 @@ static const struct route routes[] = {
     { GET, "/page.js", OPEN, DIALECT_OPENAI, serve_page },
     { GET, "/page.css", OPEN, DIALECT_OPENAI, serve_page },
     { GET, "/licences.txt", OPEN, DIALECT_OPENAI, serve_page },
+    { GET, "/tools", 0, DIALECT_OPENAI, serve_tools },
     { GET | POST, "/chats", 0, DIALECT_OPENAI, serve_chat_list },
     { GET | POST | CHANGE, "/chats/", BEGINNING, DIALECT_OPENAI, serve_chats },
 };

@@ -30,6 +30,7 @@ void serve_metrics(struct exchange *x);
 // chats.c
 void serve_chats(struct exchange *x);
 void serve_chat_list(struct exchange *x);
+void serve_tools(struct exchange *x);
 
 // page.c
 void serve_page(struct exchange *x);

@@ -9,6 +9,8 @@
 
 #include "common/text.h"
 
+struct mcp;
+
 struct server_options {
     const char *host;       // address or name to listen on; NULL: 127.0.0.1
     uint16_t port;          // 0: any free one
@@ -17,6 +19,8 @@ struct server_options {
     const char *model_path; // NULL: the demo model
     bool metrics;           // serve /metrics
     const char *chats_path; // where the page keeps its chats; NULL: among the user's files
+    struct mcp *mcp;        // whose tools the page's chats may use, once the user agrees; NULL: none
+    const char *allow;      // names of tools that need no asking, separated by commas; "all"; NULL: none
     struct karat_scheduler_options scheduler;
 };
 

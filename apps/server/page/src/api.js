@@ -3,16 +3,20 @@
 //     GET    /chats?q=WORDS            [{id, title, created, changed, snippet?}]
 //     POST   /chats                    {title, system} -> {id}
 //     GET    /chats/ID                 {id, title, system, tip, messages: [{id, parent, role, content, thinking,
-//                                      tool_calls, name, state, created}]}
+//                                      tool_calls, name, tool_call_id, state, created}]}
 //     PATCH  /chats/ID                 {title?, system?, tip?}
 //     DELETE /chats/ID
 //     POST   /chats/ID/messages        {parent, content, options} -> {question, answer}: stores it and begins an answer, which
 //                                      may have failed already: {..., fault}
 //     POST   /chats/ID/answers         {parent, options} -> {answer, fault?}: another answer to a question
 //     GET    /chats/ID/answers/ID      events of an answer: first all of it so far, then what is added
-//     POST   /chats/ID/answers/ID/stop
+//     POST   /chats/ID/answers/ID/stop an answer, or a tool that runs
+//     POST   /chats/ID/calls           {after, verdict: "once" | "always" | "deny", declaration, options}: the user's word on the
+//                                      call whose result would follow message `after`
+//     GET    /tools                    [{name, server, declaration}]: what the model may call. A declaration is JSON as a text,
+//                                      {description?, parameters}, and goes back with the user's word as it was shown
 //
-// options are {thinking, temperature?}. An event is {kind: "answer" | "thought", text} or, at the end, {kind: "end", state, tool_calls, fault?, speed?}.
+// options are {thinking, temperature?, tools?: false}. An event is {kind: "answer" | "thought", text} or, at the end, {kind: "end", state, tool_calls, fault?, speed?}.
 
 const KEY = "karat-key";
 
@@ -56,6 +60,10 @@ export const send = (chat, parent, content, options) =>
     json("POST", `/chats/${chat}/messages`, { parent, content, options });
 export const answerAgain = (chat, parent, options) => json("POST", `/chats/${chat}/answers`, { parent, options });
 export const stop = (chat, answer) => json("POST", `/chats/${chat}/answers/${answer}/stop`, {});
+
+export const tools = () => json("GET", "/tools");
+export const decide = (chat, after, verdict, declaration, options) =>
+    json("POST", `/chats/${chat}/calls`, { after, verdict, declaration, options });
 
 // Calls on_event for every event of an answer until its end or until the signal says so.
 export async function follow(chat, answer, onEvent, signal) {

@@ -2,6 +2,7 @@
 import { render } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import * as api from "./api.js";
+import { About } from "./calls.jsx";
 import { Composer } from "./composer.jsx";
 import { IconButton } from "./icons.jsx";
 import { Message } from "./message.jsx";
@@ -37,10 +38,12 @@ function grown(message, event) {
 function useChat(onFault, onListChanged) {
     const [chat, setChat] = useState(EMPTY);
     const following = useRef(null);
+    const current = useRef(EMPTY);
+    current.current = chat;
 
     // An answer comes whole and then grows, so what the store held of it goes first. Events are shown together, a few
     // times a second: every one of them would have the browser lay out the page anew.
-    const follow = useCallback((chatId, answer) => {
+    const follow = useCallback((chatId, answer, isTool = false) => {
         following.current?.abort();
         const abort = (following.current = new AbortController());
         let waiting = [];
@@ -48,7 +51,10 @@ function useChat(onFault, onListChanged) {
             const events = waiting;
             waiting = [];
             setChat((c) => (c.id === chatId ? change(c, answer, (m) => events.reduce(grown, m)) : c));
-            if (events.at(-1)?.kind === "end") onListChanged();
+            const last = events.at(-1);
+            if (last?.kind !== "end") return;
+            onListChanged();
+            if (isTool || last.tool_calls?.length) refresh(chatId); // something may have followed already
         };
         setChat((c) => (c.id === chatId ? change(c, answer, (m) => ({ ...m, content: "", thinking: "" })) : c));
         api.follow(chatId, answer, (event) => {
@@ -57,20 +63,36 @@ function useChat(onFault, onListChanged) {
         }, abort.signal).catch((fault) => fault.name === "AbortError" || onFault(fault));
     }, []);
 
+    const followGrowing = (read) => {
+        const growing = read.messages.find((m) => m.state === "growing");
+        if (growing) follow(read.id, growing.id, growing.role === "tool");
+    };
+
+    // Reads the chat again, if it is still the one that is looked at.
+    const refresh = async (id) => {
+        try {
+            const read = await api.readChat(id);
+            if (current.current.id !== id) return;
+            setChat(read);
+            followGrowing(read);
+        } catch (fault) {
+            onFault(fault);
+        }
+    };
+
     const open = useCallback(async (id) => {
         following.current?.abort();
         if (!id) return setChat(EMPTY);
         try {
             const read = await api.readChat(id);
             setChat(read);
-            const growing = read.messages.find((m) => m.state === "growing");
-            if (growing) follow(id, growing.id);
+            followGrowing(read);
         } catch (fault) {
             onFault(fault);
         }
     }, []);
 
-    return { chat, setChat, follow, open };
+    return { chat, setChat, follow, open, refresh };
 }
 
 function KeyDialog({ onKey }) {
@@ -85,7 +107,23 @@ function KeyDialog({ onKey }) {
     );
 }
 
-function Settings({ system, onSystem, onClose }) {
+function Tools({ tools }) {
+    return (
+        <details class="tools">
+            <summary>{tools.length === 1 ? "1 tool" : `${tools.length} tools`}</summary>
+            <dl>
+                {tools.map((tool) => (
+                    <div key={tool.name}>
+                        <dt><b>{tool.name}</b> of {tool.server}</dt>
+                        <dd><About tool={tool} /></dd>
+                    </div>
+                ))}
+            </dl>
+        </details>
+    );
+}
+
+function Settings({ system, onSystem, tools, onClose }) {
     const [draft, setDraft] = useState(system);
     const [heat, setHeat] = useState(temperature() ?? "");
     const [chosen, choose] = useState(theme());
@@ -109,6 +147,7 @@ function Settings({ system, onSystem, onClose }) {
                         {THEMES.map((name) => <option key={name}>{name}</option>)}
                     </select>
                 </label>
+                {tools.length > 0 && <Tools tools={tools} />}
                 <div class="row"><button type="button" onClick={onClose}>Cancel</button><button class="primary">Save</button></div>
             </form>
         </dialog>
@@ -123,17 +162,21 @@ function App() {
     const [settings, setSettings] = useState(false);
     const [drawer, setDrawer] = useState(false);
     const [model, setModel] = useState("");
+    const [tools, setTools] = useState([]);
+    const [usesTools, setUsesTools] = useState(true);
     const searchBox = useRef();
     const end = useRef();
     const log = useRef();
     const listChanged = () => setListVersion((n) => n + 1);
-    const { chat, setChat, follow, open } = useChat(setFault, listChanged);
+    const { chat, setChat, follow, open, refresh } = useChat(setFault, listChanged);
     const branch = branchTo(chat.messages, chat.tip);
     const growing = chat.messages.find((m) => m.state === "growing");
-    const options = { thinking, temperature: temperature() };
+    const options = { thinking, temperature: temperature(), tools: usesTools };
+    const readTools = () => api.tools().then(setTools, () => {}); // without chats there are none
 
     useEffect(() => {
         api.facts().then((facts) => setModel(facts.model_alias ?? ""), setFault);
+        readTools();
         const turn = () => (setFault(null), open(addressed()));
         turn();
         addEventListener("hashchange", turn);
@@ -197,6 +240,18 @@ function App() {
     const again = (message) => attempt(async () => {
         await reload(chat.id, await api.answerAgain(chat.id, message.parent, options));
     });
+    const decide = (after, verdict, tool) => attempt(async () => {
+        atEnd.current = true;
+        try {
+            await api.decide(chat.id, after.id, verdict, tool?.declaration, options);
+        } finally {
+            readTools();
+            await refresh(chat.id);
+        }
+    });
+    const goOn = (message) => attempt(async () => {
+        await reload(chat.id, await api.answerAgain(chat.id, message.id, options));
+    });
     const turnTo = (message) => attempt(async () => {
         const tip = newestTip(chat.messages, message);
         await api.changeChat(chat.id, { tip });
@@ -220,6 +275,7 @@ function App() {
         api.setKey(key);
         setFault(null);
         listChanged();
+        readTools();
         open(addressed());
     };
 
@@ -237,7 +293,8 @@ function App() {
                 <div class="log" role="log" aria-label="Conversation" ref={log} onScroll={scrolled}>
                     <div class="column">
                         {branch.map((message) => (
-                            <Message key={message.id} message={message} messages={chat.messages} busy={!!growing} onTurn={turnTo} onAgain={again} onEdit={(m, text) => send(m.parent, text)} />
+                            <Message key={message.id} message={message} messages={chat.messages} branch={branch} tools={tools} busy={!!growing}
+                                onTurn={turnTo} onAgain={again} onEdit={(m, text) => send(m.parent, text)} onDecide={decide} onGoOn={goOn} />
                         ))}
                         {!branch.length && <p class="greeting">What would you like to know?</p>}
                         <div ref={end} />
@@ -245,10 +302,11 @@ function App() {
                 </div>
                 <footer class="column">
                     {fault && fault.status !== 401 && <p class="fault" role="alert">{fault.message}<IconButton icon="close" label="Close" onClick={() => setFault(null)} /></p>}
-                    <Composer draft={draft} onDraft={setDraft} busy={!!growing} thinking={thinking} onThinking={setThinking} onSend={(text) => send(chat.tip, text)} onStop={stop} focusOn={chat.id} />
+                    <Composer draft={draft} onDraft={setDraft} busy={!!growing} thinking={thinking} onThinking={setThinking}
+                        hasTools={tools.length > 0} usesTools={usesTools} onUseTools={setUsesTools} onSend={(text) => send(chat.tip, text)} onStop={stop} focusOn={chat.id} />
                 </footer>
             </main>
-            {settings && <Settings system={chat.system} onSystem={setSystem} onClose={() => setSettings(false)} />}
+            {settings && <Settings system={chat.system} onSystem={setSystem} tools={tools} onClose={() => setSettings(false)} />}
             {fault?.status === 401 && <KeyDialog onKey={useKey} />}
         </div>
     );

@@ -1,7 +1,7 @@
 // composer.jsx -- where the next message is written, sent and stopped.
 import { useEffect, useRef } from "preact/hooks";
 
-export function Composer({ draft, onDraft, busy, thinking, onThinking, onSend, onStop, focusOn }) {
+export function Composer({ draft, onDraft, busy, thinking, onThinking, hasTools, usesTools, onUseTools, onSend, onStop, focusOn }) {
     const box = useRef();
     useEffect(() => box.current.focus({ preventScroll: true }), [focusOn]);
     useEffect(() => {
@@ -22,6 +22,12 @@ export function Composer({ draft, onDraft, busy, thinking, onThinking, onSend, o
                 <label class="toggle">
                     <input type="checkbox" checked={thinking} onChange={(event) => onThinking(event.target.checked)} /> Think first
                 </label>
+                {hasTools && (
+                    <label class="toggle">
+                        <input type="checkbox" checked={usesTools} onChange={(event) => onUseTools(event.target.checked)} /> Tools
+                    </label>
+                )}
+                <span class="gap" />
                 {busy ? (
                     <button type="button" class="primary" onClick={onStop}>Stop</button>
                 ) : (

@@ -1,8 +1,10 @@
 // message.jsx -- one message with what can be done with it.
 import { useState } from "preact/hooks";
+import { Branches } from "./branches.jsx";
+import { Call } from "./calls.jsx";
 import { IconButton } from "./icons.jsx";
 import { Markdown } from "./markdown.jsx";
-import { siblings } from "./tree.js";
+import { callsOf } from "./tree.js";
 
 const ENDINGS = {
     stopped: "Stopped.",
@@ -10,19 +12,6 @@ const ENDINGS = {
     failed: "The answer failed.",
     cut: "karat ended in the middle of this answer.",
 };
-
-function Branches({ messages, message, onTurn }) {
-    const all = siblings(messages, message);
-    const at = all.findIndex((m) => m.id === message.id);
-    if (all.length < 2) return null;
-    return (
-        <span class="branches">
-            <IconButton icon="earlier" label="Earlier version" disabled={at === 0} onClick={() => onTurn(all[at - 1])} />
-            {at + 1}/{all.length}
-            <IconButton icon="later" label="Later version" disabled={at + 1 === all.length} onClick={() => onTurn(all[at + 1])} />
-        </span>
-    );
-}
 
 function Copy({ text }) {
     const [done, setDone] = useState(false);
@@ -39,24 +28,6 @@ function Thought({ text, growing }) {
         <details class="thought">
             <summary>{growing ? "Thinking…" : "Thought"}</summary>
             <Markdown text={text} />
-        </details>
-    );
-}
-
-function ToolCall({ call }) {
-    const wanted = call.function ?? call;
-    let shown = wanted.arguments;
-    try {
-        shown = JSON.stringify(typeof shown === "string" ? JSON.parse(shown) : shown, null, 2);
-    } catch {
-        // Shown as it came.
-    }
-    return (
-        <details class="call">
-            <summary>
-                Tool call: <b>{wanted.name}</b>
-            </summary>
-            <pre tabindex="0">{shown}</pre>
         </details>
     );
 }
@@ -98,13 +69,14 @@ function Question({ message, messages, busy, onTurn, onEdit }) {
     );
 }
 
-function Answer({ message, messages, busy, onTurn, onAgain }) {
+function Answer({ message, messages, branch, busy, onTurn, onAgain, ...calls }) {
     const growing = message.state === "growing";
+    const all = { messages, busy, onTurn, tip: branch.at(-1).id, ...calls };
     return (
         <>
             {message.thinking && <Thought text={message.thinking} growing={growing && !message.content} />}
             {message.content && <Markdown text={message.content} />}
-            {message.tool_calls.map((call, i) => <ToolCall key={i} call={call} />)}
+            {callsOf(branch, message).map((entry, i) => <Call key={i} entry={entry} {...all} />)}
             {growing && !message.content && !message.thinking && <p class="waiting" aria-label="Waiting for the answer"><i /><i /><i /></p>}
             {ENDINGS[message.state] && <p class={`ending ${message.state}`}>{message.fault ?? ENDINGS[message.state]}</p>}
             {!growing && (
@@ -119,19 +91,12 @@ function Answer({ message, messages, busy, onTurn, onAgain }) {
     );
 }
 
-function ToolResult({ message }) {
-    return (
-        <details class="call">
-            <summary>Result of <b>{message.name}</b></summary>
-            <pre tabindex="0">{message.content}</pre>
-        </details>
-    );
-}
+const KINDS = { user: Question, assistant: Answer };
 
-const KINDS = { user: Question, assistant: Answer, tool: ToolResult };
-
+// What tools said is shown with the call.
 export function Message(props) {
     const Kind = KINDS[props.message.role];
+    if (!Kind) return null;
     return (
         <article class={`message ${props.message.role}`} aria-label={props.message.role === "user" ? "You" : "Answer"} aria-busy={props.message.state === "growing"}>
             <Kind {...props} />

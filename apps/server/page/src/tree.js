@@ -22,6 +22,22 @@ export function newestTip(messages, message) {
     }
 }
 
+// The calls of an answer and what came of them: results stand right behind it on the branch, in the order of the calls.
+// Each is {call, result?, after: what the result follows, waits: whether the user has to say something}.
+export function callsOf(branch, message) {
+    const begin = branch.findIndex((m) => m.id === message.id) + 1;
+    const results = branch.slice(begin);
+    const end = results.findIndex((m) => m.role !== "tool");
+    if (end >= 0) results.length = end;
+    const isOpen = message.state === "done" && begin + results.length === branch.length && results.every((m) => m.state !== "growing");
+    return message.tool_calls.map((call, i) => ({
+        call,
+        result: results[i],
+        after: i === 0 ? message : results[i - 1],
+        waits: isOpen && i === results.length,
+    }));
+}
+
 // A chat is called after its first question.
 export function titleOf(question) {
     const line = question.trim().split(/\s+/).join(" ");

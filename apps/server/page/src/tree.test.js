@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { branchTo, newestTip, siblings, titleOf } from "./tree.js";
+import { branchTo, callsOf, newestTip, siblings, titleOf } from "./tree.js";
 
 const m = (id, parent) => ({ id, parent });
 // 1 - 2 - 4 - 6
@@ -28,4 +28,17 @@ test("a message is looked at together with the newest that follows", () => {
 test("a title is one short line", () => {
     assert.equal(titleOf("  Name a\nriver. "), "Name a river.");
     assert.equal(titleOf("x".repeat(80)), `${"x".repeat(59)}…`);
+});
+
+test("results belong to the calls in their order, and the first call without one waits", () => {
+    const asked = { id: 2, role: "assistant", state: "done", tool_calls: [{ id: "a" }, { id: "b" }, { id: "c" }] };
+    const result = (id, state = "done") => ({ id, role: "tool", state });
+    const shown = (...rest) => callsOf([m(1, null), asked, ...rest], asked).map((c) => [c.result?.id, c.after?.id, c.waits]);
+    assert.deepEqual(shown(), [[undefined, 2, true], [undefined, undefined, false], [undefined, undefined, false]]);
+    assert.deepEqual(shown(result(3)), [[3, 2, false], [undefined, 3, true], [undefined, undefined, false]]);
+    assert.deepEqual(shown(result(3, "growing")), [[3, 2, false], [undefined, 3, false], [undefined, undefined, false]]);
+    assert.deepEqual(shown(result(3), result(4), result(5), { id: 6, role: "assistant" }), [[3, 2, false], [4, 3, false], [5, 4, false]]);
+    assert.deepEqual(shown({ id: 3, role: "user" })[0], [undefined, 2, false]);
+    asked.state = "stopped";
+    assert.deepEqual(shown()[0], [undefined, 2, false]);
 });

@@ -1,0 +1,254 @@
+// server/chat_calls.c -- the model's calls of tools in the chats of the web page: permission, the call, its result.
+//
+// A call waits for permission as long as nothing follows it in the chat: there is no other trace of it, so it waits
+// through reloads and restarts. Calls of one answer are taken in their order, and results follow each other likewise.
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/mcp.h"
+#include "server/chats.h"
+#include "server/routes.h"
+#include "server/tool_runs.h"
+
+#define UNASKED_MAX 25 // calls after one question that go without asking, however much is allowed
+#define DECLINED "{\"error\": \"the user did not allow this call\"}"
+
+// A call without a result.
+struct wanted {
+    struct text id, name, arguments;
+    unsigned n_results; // since the user's last message
+};
+
+static void wanted_free(struct wanted *wanted)
+{
+    app_text_free(&wanted->id);
+    app_text_free(&wanted->name);
+    app_text_free(&wanted->arguments);
+}
+
+// ---------------------------------------------------------------------------------------------------- finding
+
+static int64_t number_at(const struct json *json, const char *name)
+{
+    return (int64_t)app_json_number(json, app_json_member(json, 0, name));
+}
+
+static void read_call(struct wanted *wanted, const struct json *json, size_t call)
+{
+    const size_t function = app_json_member(json, call, "function");
+    const size_t arguments = app_json_member(json, function, "arguments");
+    app_json_content(json, app_json_member(json, call, "id"), &wanted->id);
+    app_json_content(json, app_json_member(json, function, "name"), &wanted->name);
+    if (app_json_is(json, arguments, JSON_OBJECT))
+        app_json_raw(json, arguments, &wanted->arguments);
+    else
+        app_text_add(&wanted->arguments, "{}");
+}
+
+// The message's nth call, if it has so many.
+static bool read_nth(struct wanted *wanted, const struct json *json, unsigned nth)
+{
+    const size_t calls = app_json_member(json, 0, "tool_calls");
+    size_t call = app_json_first(json, calls);
+    while (call != JSON_NONE && nth-- > 0)
+        call = app_json_next(json, calls, call);
+    if (call != JSON_NONE)
+        read_call(wanted, json, call);
+    return call != JSON_NONE;
+}
+
+// The first call without a result on the branch that ends with message `after`. *n_results (may be NULL) is how many
+// results stand between the calls and `after`. False: there is none, or no such message.
+static bool find_wanted(struct chats *chats, int64_t chat, int64_t after, struct wanted *wanted, unsigned *n_results)
+{
+    bool found = false, looked = false, going = after > 0;
+    unsigned nth = 0;
+    *wanted = (struct wanted){ 0 };
+    while (going) {
+        struct text source = { 0 }, why = { 0 };
+        struct json json = { 0 };
+        going = chat_store_message(chats->store, chat, after, &source, &why) &&
+                app_json_parse(&json, source.data, source.size, &why);
+        const size_t role = going ? app_json_member(&json, 0, "role") : JSON_NONE;
+        if (going && app_json_equals(&json, role, "tool")) {
+            nth += !looked;
+            wanted->n_results++;
+        } else if (going && app_json_equals(&json, role, "assistant")) {
+            if (!looked)
+                found = read_nth(wanted, &json, nth);
+            looked = true;
+        } else {
+            going = false;
+        }
+        after = going ? number_at(&json, "parent") : 0;
+        going = going && after > 0;
+        app_json_free(&json);
+        app_text_free(&source);
+        app_text_free(&why);
+    }
+    if (n_results)
+        *n_results = nth;
+    return found;
+}
+
+// ---------------------------------------------------------------------------------------------------- results
+
+static int64_t add_result(struct chats *chats, int64_t chat, int64_t after, const struct wanted *wanted,
+                          const char *content, enum chat_state state, struct text *why)
+{
+    int64_t id = 0;
+    const struct chat_message message = {
+        .chat = chat,
+        .parent = after,
+        .role = "tool",
+        .content = content,
+        .name = app_text_of(&wanted->name),
+        .call_id = app_text_of(&wanted->id),
+        .state = state,
+    };
+    return chat_store_add(chats->store, &message, &id, why) ? id : 0;
+}
+
+static void on_run_done(void *user, const struct text *answer)
+{
+    struct live *live = user;
+    struct chats *chats = live->chats;
+    struct text event = { 0 };
+    const enum chat_state state = chats->closing  ? CHAT_STATE_CUT
+                                  : live->stopped ? CHAT_STATE_STOPPED
+                                                  : CHAT_STATE_DONE;
+    live->run = NULL;
+    live_grow(live, false, app_text_of(answer), answer->size);
+    live_finish(live, state, NULL);
+    if (state == CHAT_STATE_DONE)
+        chat_calls_go_on(chats, live->chat, live->message, &live->options);
+    app_text_format(&event, "{\"kind\":\"end\",\"state\":\"%s\",\"tool_calls\":[]}", chat_state_name(state));
+    live_end(live, &event);
+    app_text_free(&event);
+}
+
+static bool run(struct chats *chats, int64_t chat, int64_t after, const struct wanted *wanted,
+                const struct mcp_tool *tool, const struct text *options, struct text *why)
+{
+    const int64_t id = add_result(chats, chat, after, wanted, NULL, CHAT_STATE_GROWING, why);
+    if (id == 0)
+        return false;
+    struct live *live = live_create(chats, chat, id, options);
+    live->run = tool_run_start(chats->runs, tool, app_text_of(&wanted->arguments), on_run_done, live);
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------- permission
+
+static const struct mcp_tool *find_tool(const struct chats *chats, const struct wanted *wanted)
+{
+    return chats->runs ? mcp_find(chats->server->options->mcp, app_text_of(&wanted->name)) : NULL;
+}
+
+static bool needs_no_asking(struct chats *chats, int64_t chat, const struct wanted *wanted, const struct mcp_tool *tool)
+{
+    const char *allowed = chats->server->options->allow;
+    if (wanted->n_results >= UNASKED_MAX)
+        return false;
+    return app_text_lists(allowed, "all") || app_text_lists(allowed, tool->name) ||
+           chat_store_permits(chats->store, chat, tool->server, tool->name, tool->declaration);
+}
+
+void chat_calls_go_on(struct chats *chats, int64_t chat, int64_t after, const struct text *options)
+{
+    struct wanted wanted;
+    struct text why = { 0 };
+    unsigned n_results = 0;
+    bool going = true;
+    while (going && find_wanted(chats, chat, after, &wanted, &n_results)) {
+        const struct mcp_tool *tool = find_tool(chats, &wanted);
+        going = false;
+        if (!tool) {
+            after = add_result(chats, chat, after, &wanted, "{\"error\": \"there is no such tool\"}", CHAT_STATE_DONE,
+                               &why);
+            going = after != 0;
+        } else if (needs_no_asking(chats, chat, &wanted, tool)) {
+            run(chats, chat, after, &wanted, tool, options, &why);
+        }
+        wanted_free(&wanted);
+    }
+    if (going && n_results > 0)
+        chat_answer_begin(chats, chat, after, options, &why);
+    app_text_free(&why);
+}
+
+int64_t chat_calls_decline(struct chats *chats, int64_t chat, int64_t after, struct text *why)
+{
+    struct wanted wanted;
+    while (after != 0 && find_wanted(chats, chat, after, &wanted, NULL)) {
+        after = add_result(chats, chat, after, &wanted, DECLINED, CHAT_STATE_DONE, why);
+        wanted_free(&wanted);
+    }
+    return after;
+}
+
+// ---------------------------------------------------------------------------------------------------- the user's word
+
+// What the user was shown must be what is called.
+static bool check_tool(struct exchange *x, const struct wanted *wanted, const struct mcp_tool *tool)
+{
+    if (tool && app_json_equals(&x->json, app_json_member(&x->json, 0, "declaration"), tool->declaration))
+        return true;
+    struct fault fault;
+    fault_set(&fault, ERROR_INVALID, NULL,
+              tool ? "the tool %.100s is not declared as it was shown; look at it again" : "there is no tool %.100s",
+              app_text_of(&wanted->name));
+    exchange_fail(x, &fault);
+    return false;
+}
+
+// The verdict has been read. False after it replied.
+static bool obey(struct exchange *x, int64_t chat, int64_t after, const struct wanted *wanted, const char *verdict)
+{
+    struct chats *chats = x->server->chats;
+    const struct mcp_tool *tool = find_tool(chats, wanted);
+    struct text options = chats_options(x), why = { 0 };
+    const bool denies = strcmp(verdict, "deny") == 0, always = strcmp(verdict, "always") == 0;
+    bool replied = !denies && !check_tool(x, wanted, tool);
+    if (!replied) {
+        bool ok;
+        if (denies) {
+            const int64_t id = add_result(chats, chat, after, wanted, DECLINED, CHAT_STATE_DONE, &why);
+            ok = id != 0;
+            if (ok)
+                chat_calls_go_on(chats, chat, id, &options);
+        } else {
+            ok =
+                (!always || chat_store_permit(chats->store, chat, tool->server, tool->name, tool->declaration, &why)) &&
+                run(chats, chat, after, wanted, tool, &options, &why);
+        }
+        if (!ok)
+            chats_fail_stored(x, &why);
+        replied = !ok;
+    }
+    app_text_free(&options);
+    return !replied;
+}
+
+// {"after": the message that the result would follow, "verdict": "once", "always" or "deny", "declaration": as the tool
+// was shown, "options"}
+void serve_call(struct exchange *x, int64_t chat)
+{
+    struct wanted wanted;
+    struct text verdict = { 0 };
+    if (!chats_may_begin(x, chat))
+        return;
+    const int64_t after = chats_id_at(&x->json, "after");
+    app_json_content(&x->json, app_json_member(&x->json, 0, "verdict"), &verdict);
+    const char *word = app_text_of(&verdict);
+    if (strcmp(word, "once") != 0 && strcmp(word, "always") != 0 && strcmp(word, "deny") != 0) {
+        chats_fail(x, ERROR_INVALID, "verdict is none of \"once\", \"always\" and \"deny\"");
+    } else if (!find_wanted(x->server->chats, chat, after, &wanted, NULL)) {
+        chats_fail(x, ERROR_NOT_FOUND, "there is no call that waits there");
+    } else {
+        if (obey(x, chat, after, &wanted, word))
+            chats_reply_done(x);
+        wanted_free(&wanted);
+    }
+    app_text_free(&verdict);
+}
