@@ -16,9 +16,9 @@ case $what in quick | tests | make_*) ;; *) sed -n '2,7s/^# \{0,1\}//p' "$0"; ex
 
 # Why each is here: third_party/README.md.
 quick_packages="gcc libc6-dev cmake ninja-build python3 xz-utils libvulkan1 libvulkan-dev libvulkan-volk-dev
-    libedit-dev libevent-dev libsqlite3-dev libcurl4-openssl-dev"
+    libedit-dev libevent-dev libsqlite3-dev libcurl4-openssl-dev ca-certificates"
 tests_packages="git clang clang-format libclang-rt-14-dev vulkan-validationlayers spirv-tools gcc-mingw-w64-x86-64-win32
-    wine wine64 xvfb xauth python3-numpy locales chromium"
+    wine wine64 xvfb xauth python3-numpy locales openssl chromium"
 # These have to be newer than Debian 12's own.
 tests_backports="mesa-vulkan-drivers mesa-drm-shim"
 shim_packages="g++ bison flex python3-mako python3-yaml pkg-config zlib1g-dev libexpat1-dev"

@@ -277,6 +277,17 @@ bool chat_store_finish(struct chat_store *store, int64_t message, enum chat_stat
            expect_one(n_changed, "growing message", message, fault);
 }
 
+bool chat_store_is_followed(struct chat_store *store, int64_t message)
+{
+    bool ok = false;
+    struct text fault = { 0 };
+    sqlite3_stmt *row = chat_db_query(store, &fault, "SELECT 1 FROM message WHERE parent = ? LIMIT 1", "i", message);
+    const bool followed = !row || chat_db_next(store, row, &fault, &ok) || !ok;
+    sqlite3_finalize(row);
+    app_text_free(&fault);
+    return followed;
+}
+
 bool chat_store_message(struct chat_store *store, int64_t chat, int64_t message, struct text *json, struct text *fault)
 {
     bool ok = false;

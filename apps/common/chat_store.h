@@ -7,7 +7,7 @@
 // whose text may be lost with the machine's power; never with the program. Texts are UTF-8, times are milliseconds
 // since 1970.
 //
-// Errors   every function but close and permits returns false and puts one sentence into *fault; nothing was changed
+// Errors   every function that takes a fault returns false and puts one sentence into *fault; nothing was changed
 // then Threads  one at a time
 #ifndef APPS_CHAT_STORE_H
 #define APPS_CHAT_STORE_H
@@ -81,6 +81,8 @@ bool chat_store_grow(struct chat_store *store, int64_t message, const char *cont
 // Ends a growing answer; tool_calls may be NULL. It can be found by its words from now on.
 bool chat_store_finish(struct chat_store *store, int64_t message, enum chat_state state, const char *tool_calls,
                        struct text *fault);
+// Whether any message follows this one. Errors are a yes.
+bool chat_store_is_followed(struct chat_store *store, int64_t message);
 // Appends the message as chat_store_read() shows it.
 bool chat_store_message(struct chat_store *store, int64_t chat, int64_t message, struct text *json, struct text *fault);
 // Appends the messages that lead from the first one to `message` as a JSON array in the form of chat requests:

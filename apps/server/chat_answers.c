@@ -208,8 +208,12 @@ void serve_again(struct exchange *x, int64_t chat)
     struct text why = { 0 };
     if (!chats_may_begin(x, chat))
         return;
-    struct text options = chats_options(x);
     const int64_t question = chats_id_at(&x->json, "parent");
+    if (chat_calls_wait(x->server->chats, chat, question)) {
+        chats_fail(x, ERROR_INVALID, "a call of a tool waits for the user's word there");
+        return;
+    }
+    struct text options = chats_options(x);
     const int64_t answer = chat_answer_begin(x->server->chats, chat, question, &options, &why);
     app_text_free(&options);
     reply_begun(x, question, answer, &why);

@@ -145,13 +145,23 @@ static const struct mcp_tool *find_tool(const struct chats *chats, const struct 
     return chats->runs ? mcp_find(chats->server->options->mcp, app_text_of(&wanted->name)) : NULL;
 }
 
-static bool needs_no_asking(struct chats *chats, int64_t chat, const struct wanted *wanted, const struct mcp_tool *tool)
+static bool needs_no_asking(struct chats *chats, int64_t chat, const struct mcp_tool *tool)
 {
     const char *allowed = chats->server->options->allow;
-    if (wanted->n_results >= UNASKED_MAX)
-        return false;
     return app_text_lists(allowed, "all") || app_text_lists(allowed, tool->name) ||
            chat_store_permits(chats->store, chat, tool->server, tool->name, tool->declaration);
+}
+
+// Whether the page has switched tools off.
+static bool are_off(const struct text *options)
+{
+    struct json json = { 0 };
+    struct text why = { 0 };
+    const bool off = app_json_parse(&json, app_text_of(options), options->size, &why) &&
+                     app_json_is(&json, app_json_member(&json, 0, "tools"), JSON_FALSE);
+    app_json_free(&json);
+    app_text_free(&why);
+    return off;
 }
 
 void chat_calls_go_on(struct chats *chats, int64_t chat, int64_t after, const struct text *options)
@@ -161,13 +171,14 @@ void chat_calls_go_on(struct chats *chats, int64_t chat, int64_t after, const st
     unsigned n_results = 0;
     bool going = true;
     while (going && find_wanted(chats, chat, after, &wanted, &n_results)) {
-        const struct mcp_tool *tool = find_tool(chats, &wanted);
+        const struct mcp_tool *tool = are_off(options) ? NULL : find_tool(chats, &wanted);
+        const bool asks = wanted.n_results >= UNASKED_MAX; // the model may never come to an end by itself
         going = false;
-        if (!tool) {
+        if (!asks && !tool) {
             after = add_result(chats, chat, after, &wanted, "{\"error\": \"there is no such tool\"}", CHAT_STATE_DONE,
                                &why);
             going = after != 0;
-        } else if (needs_no_asking(chats, chat, &wanted, tool)) {
+        } else if (!asks && needs_no_asking(chats, chat, tool)) {
             run(chats, chat, after, &wanted, tool, options, &why);
         }
         wanted_free(&wanted);
@@ -175,6 +186,14 @@ void chat_calls_go_on(struct chats *chats, int64_t chat, int64_t after, const st
     if (going && n_results > 0)
         chat_answer_begin(chats, chat, after, options, &why);
     app_text_free(&why);
+}
+
+bool chat_calls_wait(struct chats *chats, int64_t chat, int64_t after)
+{
+    struct wanted wanted;
+    const bool waits = find_wanted(chats, chat, after, &wanted, NULL);
+    wanted_free(&wanted);
+    return waits;
 }
 
 int64_t chat_calls_decline(struct chats *chats, int64_t chat, int64_t after, struct text *why)
@@ -202,53 +221,70 @@ static bool check_tool(struct exchange *x, const struct wanted *wanted, const st
     return false;
 }
 
-// The verdict has been read. False after it replied.
+static bool deny(struct chats *chats, int64_t chat, int64_t after, const struct wanted *wanted,
+                 const struct text *options, struct text *why)
+{
+    const int64_t id = add_result(chats, chat, after, wanted, DECLINED, CHAT_STATE_DONE, why);
+    if (id != 0)
+        chat_calls_go_on(chats, chat, id, options);
+    return id != 0;
+}
+
+static bool allow(struct chats *chats, int64_t chat, int64_t after, const struct wanted *wanted,
+                  const struct mcp_tool *tool, bool always, const struct text *options, struct text *why)
+{
+    return (!always || chat_store_permit(chats->store, chat, tool->server, tool->name, tool->declaration, why)) &&
+           run(chats, chat, after, wanted, tool, options, why);
+}
+
+// False after it replied why not.
 static bool obey(struct exchange *x, int64_t chat, int64_t after, const struct wanted *wanted, const char *verdict)
 {
     struct chats *chats = x->server->chats;
     const struct mcp_tool *tool = find_tool(chats, wanted);
+    const bool denies = strcmp(verdict, "deny") == 0;
+    if (!denies && !check_tool(x, wanted, tool))
+        return false;
     struct text options = chats_options(x), why = { 0 };
-    const bool denies = strcmp(verdict, "deny") == 0, always = strcmp(verdict, "always") == 0;
-    bool replied = !denies && !check_tool(x, wanted, tool);
-    if (!replied) {
-        bool ok;
-        if (denies) {
-            const int64_t id = add_result(chats, chat, after, wanted, DECLINED, CHAT_STATE_DONE, &why);
-            ok = id != 0;
-            if (ok)
-                chat_calls_go_on(chats, chat, id, &options);
-        } else {
-            ok =
-                (!always || chat_store_permit(chats->store, chat, tool->server, tool->name, tool->declaration, &why)) &&
-                run(chats, chat, after, wanted, tool, &options, &why);
-        }
-        if (!ok)
-            chats_fail_stored(x, &why);
-        replied = !ok;
-    }
+    const bool ok = denies ? deny(chats, chat, after, wanted, &options, &why)
+                           : allow(chats, chat, after, wanted, tool, strcmp(verdict, "always") == 0, &options, &why);
     app_text_free(&options);
-    return !replied;
+    if (!ok)
+        chats_fail_stored(x, &why);
+    return ok;
 }
 
-// {"after": the message that the result would follow, "verdict": "once", "always" or "deny", "declaration": as the tool
-// was shown, "options"}
+// A call waits while nothing follows; one that was stopped may be made again.
+static bool is_place(const struct exchange *x, int64_t after, const char *verdict)
+{
+    return chat_store_is_followed(x->server->chats->store, after) == (strcmp(verdict, "again") == 0);
+}
+
+static bool is_verdict(const char *word)
+{
+    static const char *const verdicts[] = { "once", "always", "deny", "again" };
+    for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; ++i)
+        if (strcmp(word, verdicts[i]) == 0)
+            return true;
+    return false;
+}
+
+// {"after": the message that the result would follow, "verdict": "once", "always", "deny", or "again" for a call that
+// has a result already, "declaration": as the tool was shown, "options"}
 void serve_call(struct exchange *x, int64_t chat)
 {
-    struct wanted wanted;
+    struct wanted wanted = { 0 };
     struct text verdict = { 0 };
     if (!chats_may_begin(x, chat))
         return;
     const int64_t after = chats_id_at(&x->json, "after");
     app_json_content(&x->json, app_json_member(&x->json, 0, "verdict"), &verdict);
-    const char *word = app_text_of(&verdict);
-    if (strcmp(word, "once") != 0 && strcmp(word, "always") != 0 && strcmp(word, "deny") != 0) {
-        chats_fail(x, ERROR_INVALID, "verdict is none of \"once\", \"always\" and \"deny\"");
-    } else if (!find_wanted(x->server->chats, chat, after, &wanted, NULL)) {
+    if (!is_verdict(app_text_of(&verdict)))
+        chats_fail(x, ERROR_INVALID, "verdict is none of \"once\", \"always\", \"deny\" and \"again\"");
+    else if (!find_wanted(x->server->chats, chat, after, &wanted, NULL) || !is_place(x, after, verdict.data))
         chats_fail(x, ERROR_NOT_FOUND, "there is no call that waits there");
-    } else {
-        if (obey(x, chat, after, &wanted, word))
-            chats_reply_done(x);
-        wanted_free(&wanted);
-    }
+    else if (obey(x, chat, after, &wanted, verdict.data))
+        chats_reply_done(x);
+    wanted_free(&wanted);
     app_text_free(&verdict);
 }

@@ -41,6 +41,8 @@ void serve_again(struct exchange *x, int64_t chat);   // POST /chats/ID/answers
 // Goes on after an answer with calls, or after what a tool said to one: runs the next tool if it needs no permission,
 // waits for the user if it does, or has the model go on once all calls have results.
 void chat_calls_go_on(struct chats *chats, int64_t chat, int64_t after, const struct text *options);
+// Whether a call without a result is on the branch that ends with this message.
+bool chat_calls_wait(struct chats *chats, int64_t chat, int64_t after);
 // Declines what still waits for permission, and returns the message to go on from; 0 with the reason in *why.
 int64_t chat_calls_decline(struct chats *chats, int64_t chat, int64_t after, struct text *why);
 void serve_call(struct exchange *x, int64_t chat); // POST /chats/ID/calls

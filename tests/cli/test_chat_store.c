@@ -107,6 +107,7 @@ TEST(a_chat_is_a_tree_and_survives_the_program)
     CHECK(chat_store_grow(bed.store, first, "zon", " one.", &bed.fault));
     CHECK(chat_store_finish(bed.store, first, CHAT_STATE_DONE, "[{\"id\":\"1\"}]", &bed.fault));
     const int64_t second = add(&bed, chat, question, "assistant", "Nile", CHAT_STATE_STOPPED);
+    CHECK(chat_store_is_followed(bed.store, question) && !chat_store_is_followed(bed.store, first));
     REQUIRE(bed_reopen(&bed));
 
     CHECK_TEXT(branch(&bed, first), "[{\"role\":\"system\",\"content\":\"Be \\\"brief\\\".\"},"

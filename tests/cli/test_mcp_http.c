@@ -166,6 +166,7 @@ TEST(servers_that_misbehave_are_named)
         { "endless", "answers without end" },
         { "endless-events", "answers without end" },
         { "empty", "answers nothing" },
+        { "tls", "cannot be reached: SSL certificate problem: self-signed certificate" },
         { "circle", "sends us from one address to the next" },
         { "elsewhere", "sends us to another host, where we do not follow: http://localhost:9/mcp" },
     };

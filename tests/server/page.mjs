@@ -5,76 +5,14 @@
 // Starts servers of its own, because one of them is killed. Prints a line per failed claim and how many there were; the exit
 // status is 0 when none failed. KARAT_TEST_PICTURES names a folder for screenshots.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-
-const [modules, ...program] = process.argv.slice(2);
-const { chromium } = createRequire(pathToFileURL(join(modules, "package.json")))("playwright-core");
-const patience = Number(process.env.KARAT_TEST_PATIENCE ?? 1);
-const folder = mkdtempSync(join(tmpdir(), "karat-page-"));
-const pictures = process.env.KARAT_TEST_PICTURES;
+import { answers, browser, composer, finished, folder, open, picture, program, say, serve, setTemperature } from "./page_bed.mjs";
+import { toolClaims, toolKilled, toolServer } from "./page_tools.mjs";
 
 // This random model, always taking the likeliest word, talks for thousands of tokens, which is what stopping, reloading and killing need.
 const endless = join(folder, "endless.gguf");
-
-async function serve(...options) {
-    const child = spawn(program[0], [...program.slice(1), "serve", "--port", "0", ...options], { stdio: ["ignore", "ignore", "pipe"] });
-    let said = "";
-    child.stderr.setEncoding("utf8");
-    const url = await new Promise((resolve, reject) => {
-        child.on("exit", () => reject(new Error(`the server did not come up: ${said}`)));
-        child.stderr.on("data", (text) => {
-            said += text;
-            const found = /serving at (http:\/\/[^/\s]+)\//.exec(said);
-            if (found) resolve(found[1]);
-        });
-    });
-    const end = (signal) => new Promise((resolve) => {
-        child.on("exit", resolve);
-        child.kill(signal);
-    });
-    return { url, end };
-}
-
-const browser = await chromium.launch({
-    executablePath: process.env.KARAT_TEST_CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync"],
-});
-
-async function open(url, options) {
-    const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options });
-    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-    const page = await context.newPage();
-    page.setDefaultTimeout(20000 * patience);
-    page.faults = [];
-    page.on("pageerror", (fault) => page.faults.push(fault.message));
-    page.on("console", (message) => message.type() === "error" && page.faults.push(message.text()));
-    page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || page.faults.push(`asks ${request.url()}`));
-    await page.goto(url);
-    return page;
-}
-
-const picture = async (page, name) => pictures && page.screenshot({ path: join(pictures, `${name}.png`) });
-const composer = (page) => page.getByLabel("Message", { exact: true });
-const answers = (page) => page.locator("article.assistant");
-const finished = (page) => page.locator('article.assistant[aria-busy="false"]').last().waitFor();
-
-async function say(page, text) {
-    await composer(page).fill(text);
-    await composer(page).press("Enter");
-}
-
-async function setTemperature(page, value) {
-    await page.getByLabel("Settings").click();
-    await page.getByLabel("Temperature").fill(value);
-    await page.getByRole("button", { name: "Save" }).click();
-    await page.getByRole("dialog").waitFor({ state: "detached" });
-}
 
 async function grows(page) {
     const words = page.locator('article.assistant[aria-busy="true"] .markdown');
@@ -242,11 +180,15 @@ async function check(name, claim) {
 execFileSync(program[0], [...program.slice(1), "synth", "--preset", "tiny", "--type", "Q4_0", "--seed", "2", "--layers", "30", "--quiet", "-o", endless]);
 const demo = await serve("--chats", join(folder, "demo.db"));
 const random = await serve("-m", endless, "--chats", join(folder, "random.db"));
+const tools = await toolServer("tools.db");
 for (const [name, claim] of Object.entries(claims)) await check(name, () => claim(demo, random));
+for (const [name, claim] of Object.entries(toolClaims)) await check(name, () => claim(tools));
 await demo.end("SIGTERM");
 await random.end("SIGTERM");
+await tools.end("SIGTERM");
+await check("a call waits through a crash", toolKilled);
 await check("a killed server loses no stored message", killed);
 await browser.close();
 rmSync(folder, { recursive: true });
-console.log(`${Object.keys(claims).length + 1} claims, ${nFailed} failed`);
+console.log(`${Object.keys(claims).length + Object.keys(toolClaims).length + 2} claims, ${nFailed} failed`);
 process.exit(nFailed ? 1 : 0);

@@ -2,11 +2,16 @@
 """A tool server at an address, for the tests: http_server.py WORD... prints its url, then a line for what it was asked.
 
 Words change how it behaves: json (else it answers with events), chatty, session, forgets, moved, elsewhere, circle, html,
-status:N, garbage, endless, endless-events, cut, empty, silent (to calls), header:VALUE (must be sent as X-Test).
+status:N, garbage, endless, endless-events, cut, empty, silent (to calls), header:VALUE (must be sent as X-Test), tls (with
+a certificate that nobody signed).
 """
 import http.server
 import json
+import os
+import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 
 WORDS = sys.argv[1:]
@@ -151,7 +156,19 @@ class Server(http.server.ThreadingHTTPServer):
         pass  # clients that have heard enough
 
 
+def wrap(server):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-addext",
+                        "subjectAltName=IP:127.0.0.1", "-keyout", file.name, "-out", file.name + ".pem"], check=True, stderr=subprocess.DEVNULL)
+        context.load_cert_chain(file.name + ".pem", file.name)
+        os.unlink(file.name + ".pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+
+
 with Server(("127.0.0.1", 0), Handler) as server:
-    say(f"http://127.0.0.1:{server.server_port}/mcp")
+    if "tls" in WORDS:
+        wrap(server)
+    say(f"{'https' if 'tls' in WORDS else 'http'}://127.0.0.1:{server.server_port}/mcp")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()  # until whoever started it has enough

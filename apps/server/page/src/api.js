@@ -11,8 +11,8 @@
 //     POST   /chats/ID/answers         {parent, options} -> {answer, fault?}: another answer to a question
 //     GET    /chats/ID/answers/ID      events of an answer: first all of it so far, then what is added
 //     POST   /chats/ID/answers/ID/stop an answer, or a tool that runs
-//     POST   /chats/ID/calls           {after, verdict: "once" | "always" | "deny", declaration, options}: the user's word on the
-//                                      call whose result would follow message `after`
+//     POST   /chats/ID/calls           {after, verdict: "once" | "always" | "deny" | "again", declaration, options}: the user's
+//                                      word on the call whose result would follow message `after`
 //     GET    /tools                    [{name, server, declaration}]: what the model may call. A declaration is JSON as a text,
 //                                      {description?, parameters}, and goes back with the user's word as it was shown
 //

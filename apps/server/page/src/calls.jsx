@@ -1,4 +1,5 @@
 // calls.jsx -- calls of tools: what the model wants to have done, whether it may, and what came of it.
+import { useState } from "preact/hooks";
 import { Branches } from "./branches.jsx";
 
 const ENDINGS = {
@@ -29,15 +30,21 @@ export function About({ tool }) {
 
 // Asks for permission. The buttons come last: who gets to them has passed what they are about.
 function Question({ name, tool, wanted, onDecide }) {
+    const [said, setSaid] = useState(false);
+    const say = (verdict) => async () => {
+        setSaid(true);
+        await onDecide(verdict);
+        setSaid(false); // it may have been refused
+    };
     return (
         <section class="call asks" aria-label={`May ${name} be called?`}>
             <h2>May <b>{name}</b>{tool && <> of <b>{tool.server}</b></>} be called?</h2>
             {tool ? <About tool={tool} /> : <p class="about">There is no such tool any more.</p>}
             <Code label="With" text={wanted} />
             <div class="row">
-                <button type="button" onClick={() => onDecide("deny")}>Deny</button>
-                {tool && <button type="button" onClick={() => onDecide("always")}>Always in this chat</button>}
-                {tool && <button type="button" class="primary" onClick={() => onDecide("once")}>Allow once</button>}
+                <button type="button" disabled={said} onClick={say("deny")}>Deny</button>
+                {tool && <button type="button" disabled={said} onClick={say("always")}>Always in this chat</button>}
+                {tool && <button type="button" class="primary" disabled={said} onClick={say("once")}>Allow once</button>}
             </div>
             <small>Writing a message instead denies it, too.</small>
         </section>
@@ -60,7 +67,7 @@ function Result({ name, wanted, result, messages, isLast, busy, onTurn, onDecide
             {ENDINGS[result.state] && isLast && !busy && (
                 <div class="row">
                     <button type="button" onClick={onGoOn}>Go on without it</button>
-                    <button type="button" onClick={() => onDecide("once")}>Call it again</button>
+                    <button type="button" onClick={() => onDecide("again")}>Call it again</button>
                 </div>
             )}
         </div>

@@ -82,7 +82,7 @@ function Answer({ message, messages, branch, busy, onTurn, onAgain, ...calls }) 
             {!growing && (
                 <div class="actions">
                     <Branches messages={messages} message={message} onTurn={onTurn} />
-                    <Copy text={message.content} />
+                    {message.content && <Copy text={message.content} />}
                     {!busy && <IconButton icon="again" label="Answer again" onClick={() => onAgain(message)} />}
                     {message.speed && <span class="speed">{message.speed}</span>}
                 </div>

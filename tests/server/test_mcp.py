@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""test_mcp.py PROGRAM MODULES : tools of MCP servers, made with the SDK in MODULES, in the program and in the page's requests."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from served import TIMEOUT_S, Server, program_of
+
+SCRIPT = str(pathlib.Path(__file__).with_name("mcp_server.mjs"))
+QUESTION = "What is the weather in {}?"
+ANSWER = "It is sunny in {}, 21 degrees."
+RESULT = '{"condition": "sunny", "temperature": 21}'
+DECLINED = '{"error": "the user did not allow this call"}'
+NO_TOOL = '{"error": "there is no such tool"}'
+CUT = '{"error": "the program ended while the tool ran"}'
+OPTIONS = {"temperature": 0}
+
+
+def stdio(modules, **env):
+    return {"command": "node", "args": [SCRIPT, str(modules)], "env": env}
+
+
+class Bed:
+    """A folder with a configuration, and a server on its chats that may be killed and started again."""
+
+    def __init__(self, program, modules, folder):
+        self.program, self.modules, self.folder = program, modules, folder
+        self.server = None
+
+    def configure(self, entry):
+        path = pathlib.Path(self.folder, "mcp.json")
+        path.write_text(json.dumps({"mcpServers": {"weather": entry}}))
+        return str(path)
+
+    def start(self, *options, **env):
+        path = self.configure(stdio(self.modules, **env))
+        self.server = Server(self.program, "--chats", f"{self.folder}/chats.db", "--mcp", path, *options)
+        self.server.__enter__()
+
+    def kill(self):
+        self.server.process.kill()
+        self.server.process.wait()
+        self.server.folder.cleanup()
+
+    def stop(self):
+        self.server.__exit__()
+
+    def ask(self, method, path, body=None, headers=None):
+        status, _, reply = self.server.ask(method, path, body, headers)
+        return status, reply
+
+    def new_chat(self):
+        return self.ask("POST", "/chats", {"title": "Weather", "system": ""})[1]["id"]
+
+    def declaration(self):
+        return self.ask("GET", "/tools")[1][0]["declaration"]
+
+    def say(self, chat, content, parent=None, **options):
+        return self.ask("POST", f"/chats/{chat}/messages", {"parent": parent, "content": content, "options": {**OPTIONS, **options}})
+
+    def decide(self, chat, after, verdict, declaration=None, headers=None):
+        body = {"after": after, "verdict": verdict, "declaration": declaration or self.declaration(), "options": OPTIONS}
+        return self.ask("POST", f"/chats/{chat}/calls", body, headers)
+
+    def messages(self, chat):
+        return self.ask("GET", f"/chats/{chat}")[1]["messages"]
+
+    def settled(self, chat):
+        """The messages once none of them grows."""
+        end = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < end:
+            messages = self.messages(chat)
+            if all(m["state"] != "growing" for m in messages):
+                return messages
+            time.sleep(0.05)
+        raise RuntimeError(f"chat {chat} does not come to rest: {messages}")
+
+    def running(self, chat):
+        end = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < end:
+            last = self.messages(chat)[-1]
+            if last["role"] == "tool" and last["state"] == "growing":
+                return last
+            time.sleep(0.05)
+        raise RuntimeError(f"chat {chat} runs no tool: {last}")
+
+
+def shape(messages):
+    """Role, and what there is to say about it: a call's name, a result, a text."""
+    return [(m["role"], m["state"], m["tool_calls"][0]["function"]["name"] if m["tool_calls"] else m["content"]) for m in messages]
+
+
+def expect(what, found, wanted):
+    if found != wanted:
+        yield f"{what}: {found}, expected {wanted}"
+
+
+def refused(what, reply, status, sentence):
+    yield from expect(what, (reply[0], reply[1].get("error", {}).get("message")), (status, sentence))
+
+
+def check_program(bed):
+    words = [*bed.program, "run", "--temp", "0", "--quiet", "--allow", "get_weather", QUESTION.format("Oslo"), "--mcp"]
+    done = subprocess.run([*words, bed.configure(stdio(bed.modules))], capture_output=True, text=True)
+    yield from expect("a program's tool", (done.returncode, done.stdout), (0, ANSWER.format("Oslo") + "\n"))
+    far = subprocess.Popen(["node", SCRIPT, str(bed.modules), "http"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    url = far.stdout.readline().strip()
+    done = subprocess.run([*words, bed.configure({"url": url})], capture_output=True, text=True)
+    far.stdin.close()
+    far.wait(TIMEOUT_S)
+    if "lacks libcurl" not in done.stderr:
+        yield from expect(f"a tool at {url} ({done.stderr})", (done.returncode, done.stdout), (0, ANSWER.format("Oslo") + "\n"))
+
+
+ASKED = [("user", "done", QUESTION.format("Oslo")), ("assistant", "done", "get_weather")]
+ANSWERED = [("tool", "done", RESULT), ("assistant", "done", ANSWER.format("Oslo"))]
+
+
+def check_permission(bed):
+    status, tools = bed.ask("GET", "/tools")
+    yield from expect("the tools", (status, [(t["name"], t["server"], json.loads(t["declaration"])["description"]) for t in tools]),
+                      (200, [("get_weather", "weather", "Get the weather in a city")]))
+    chat = bed.new_chat()
+    call = bed.say(chat, QUESTION.format("Oslo"))[1]["answer"]
+    yield from expect("a call waits", shape(bed.settled(chat)), ASKED)
+    # what is refused
+    elsewhere = {"Origin": "http://localhost:3000"}
+    yield from refused("another page", bed.decide(chat, call, "once", headers=elsewhere), 403, "chats are for the server's own page only")
+    yield from refused("another page's tools", bed.ask("GET", "/tools", None, elsewhere), 403, "chats are for the server's own page only")
+    yield from refused("another declaration", bed.decide(chat, call, "once", "{}"), 400,
+                       "the tool get_weather is not declared as it was shown; look at it again")
+    yield from refused("another place", bed.decide(chat, call - 1, "once"), 404, "there is no call that waits there")
+    yield from refused("another verdict", bed.decide(chat, call, "yes"), 400, 'verdict is none of "once", "always", "deny" and "again"')
+    yield from refused("again before the first", bed.decide(chat, call, "again"), 404, "there is no call that waits there")
+    yield from refused("an answer before the result", bed.ask("POST", f"/chats/{chat}/answers", {"parent": call}), 400,
+                       "a call of a tool waits for the user's word there")
+    yield from expect("nothing is called without permission", [m for m in bed.settled(chat) if m["role"] == "tool"], [])
+    # what is allowed
+    bed.decide(chat, call, "once")
+    yield from expect("a call that is allowed", shape(bed.settled(chat)), ASKED + ANSWERED)
+    yield from refused("a second page's word", bed.decide(chat, call, "once"), 404, "there is no call that waits there")
+    # once is once; who writes on denies
+    tip = bed.messages(chat)[-1]["id"]
+    again = bed.say(chat, QUESTION.format("Oslo"), tip)[1]["answer"]
+    yield from expect("the next call waits again", shape(bed.settled(chat))[-2:], ASKED)
+    bed.say(chat, "Hello!", again)
+    yield from expect("who writes on denies", shape(bed.settled(chat))[-3:-1], [("tool", "done", DECLINED), ("user", "done", "Hello!")])
+    # denied
+    other = bed.new_chat()
+    call = bed.say(other, QUESTION.format("Oslo"))[1]["answer"]
+    bed.settled(other)
+    bed.decide(other, call, "deny")
+    after = shape(bed.settled(other))[2:]
+    yield from expect("a call that is denied", (after[0], after[1][0]), (("tool", "done", DECLINED), "assistant"))
+
+
+def check_api(bed):
+    body = {"messages": [{"role": "user", "content": QUESTION.format("Oslo")}], "temperature": 0}
+    _, reply = bed.ask("POST", "/v1/chat/completions", body)
+    n_prompt = bed.ask("POST", "/tokenize", {"content": bed.ask("POST", "/apply-template", body)[1]["prompt"]})
+    n_prompt = len(n_prompt[1]["tokens"])
+    yield from expect("a client's request has its own tools only", reply["usage"]["prompt_tokens"], n_prompt)
+    _, reply = bed.ask("POST", "/v1/chat/completions", {**body, "tools": [{"type": "function", "function": {"name": "f"}}]})
+    yield from expect("more tools are more tokens", reply["usage"]["prompt_tokens"] > n_prompt, True)
+    chat = bed.new_chat()
+    bed.say(chat, QUESTION.format("Oslo"), tools=False)
+    # The demo model calls them all the same.
+    yield from expect("tools that are switched off", shape(bed.settled(chat))[:3], [*ASKED, ("tool", "done", NO_TOOL)])
+
+
+def check_stop(bed):
+    chat = bed.new_chat()
+    call = bed.say(chat, QUESTION.format("Rome"))[1]["answer"]
+    bed.settled(chat)
+    bed.decide(chat, call, "once")
+    tool = bed.running(chat)
+    yield from refused("one thing at a time", bed.say(chat, "Hello!", tool["id"]), 400, "an answer is being given in this chat already")
+    bed.ask("POST", f"/chats/{chat}/answers/{tool['id']}/stop", {})
+    messages = bed.settled(chat)
+    yield from expect("a tool that is stopped", shape(messages)[2:],
+                      [("tool", "stopped", '{"error": "the tool server weather was not waited for"}')])
+    bed.decide(chat, call, "again")
+    tool = bed.running(chat)
+    bed.ask("POST", f"/chats/{chat}/answers/{tool['id']}/stop", {})
+    yield from expect("and called again", [(m["parent"], m["state"]) for m in bed.settled(chat)[2:]], [(call, "stopped")] * 2)
+    bed.ask("POST", f"/chats/{chat}/answers", {"parent": tool["id"], "options": OPTIONS})
+    yield from expect("the model goes on without it", bed.settled(chat)[-1]["role"], "assistant")
+
+
+def check_always(bed):
+    """Always lasts through a crash, in its chat, for the tool as it was declared."""
+    chat = bed.new_chat()
+    call = bed.say(chat, QUESTION.format("Oslo"))[1]["answer"]
+    bed.settled(chat)
+    bed.decide(chat, call, "always")
+    tip = bed.settled(chat)[-1]["id"]
+    bed.say(chat, QUESTION.format("Rome"), tip)
+    tool = bed.running(chat)
+    bed.kill()
+    bed.start()
+    messages = bed.messages(chat)
+    yield from expect("a tool whose server was killed", shape(messages)[-1:], [("tool", "cut", CUT)])
+    bed.say(chat, QUESTION.format("Oslo"), tool["id"])
+    yield from expect("no asking after always", shape(bed.settled(chat))[-4:], ASKED + ANSWERED)
+    elsewhere = bed.new_chat()
+    bed.say(elsewhere, QUESTION.format("Oslo"))
+    yield from expect("but in another chat", shape(bed.settled(elsewhere)), ASKED)
+    bed.kill()
+    bed.start(DESCRIPTION="Get the weather in a city, and more")
+    yield from expect("a call waits through a crash", shape(bed.messages(elsewhere)), ASKED)
+    tip = bed.messages(chat)[-1]["id"]
+    bed.say(chat, QUESTION.format("Oslo"), tip)
+    yield from expect("asking again after a new declaration", shape(bed.settled(chat))[-2:], ASKED)
+    bed.stop()
+    bed.start("--allow", "get_weather")
+    chat = bed.new_chat()
+    bed.say(chat, QUESTION.format("Oslo"))
+    yield from expect("--allow", shape(bed.settled(chat)), ASKED + ANSWERED)
+
+
+def main():
+    program, modules = program_of(sys.argv[1]), pathlib.Path(sys.argv[2])
+    if not shutil.which("node") or not (modules / "node_modules" / "@modelcontextprotocol").exists():
+        print("skipped: no node, or no SDK; third_party/setup.sh tests installs both")
+        return 77
+    faults = []
+    checks = [check_permission, check_api, check_stop, check_always]
+    with tempfile.TemporaryDirectory() as folder:
+        bed = Bed(program, modules.resolve(), folder)
+        faults += check_program(bed)
+        bed.start()
+        for check in checks:
+            faults += check(bed)
+        bed.stop()
+    print("\n".join(f"FAIL {fault}" for fault in faults))
+    print(f"{len(checks) + 1} checks, {len(faults)} failed")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
