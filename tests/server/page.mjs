@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { answers, browser, composer, finished, folder, open, picture, program, say, serve, setTemperature } from "./page_bed.mjs";
-import { toolClaims, toolKilled, toolServer } from "./page_tools.mjs";
+import { endTools, toolClaims, toolKilled, toolServer } from "./page_tools.mjs";
 
 // This random model, always taking the likeliest word, talks for thousands of tokens, which is what stopping, reloading and killing need.
 const endless = join(folder, "endless.gguf");
@@ -180,15 +180,20 @@ async function check(name, claim) {
 execFileSync(program[0], [...program.slice(1), "synth", "--preset", "tiny", "--type", "Q4_0", "--seed", "2", "--layers", "30", "--quiet", "-o", endless]);
 const demo = await serve("--chats", join(folder, "demo.db"));
 const random = await serve("-m", endless, "--chats", join(folder, "random.db"));
-const tools = await toolServer("tools.db");
+const tools = await toolServer("tools.db").catch((fault) => {
+    if (!fault.message.includes("lacks libcurl")) throw fault;
+});
 for (const [name, claim] of Object.entries(claims)) await check(name, () => claim(demo, random));
-for (const [name, claim] of Object.entries(toolClaims)) await check(name, () => claim(tools));
+if (tools) for (const [name, claim] of Object.entries(toolClaims)) await check(name, () => claim(tools));
 await demo.end("SIGTERM");
 await random.end("SIGTERM");
-await tools.end("SIGTERM");
-await check("a call waits through a crash", toolKilled);
+await tools?.end("SIGTERM");
+if (tools) await check("a call waits through a crash", toolKilled);
+endTools();
 await check("a killed server loses no stored message", killed);
 await browser.close();
 rmSync(folder, { recursive: true });
-console.log(`${Object.keys(claims).length + Object.keys(toolClaims).length + 2} claims, ${nFailed} failed`);
+const nTools = Object.keys(toolClaims).length + 1;
+console.log(`${Object.keys(claims).length + 1 + (tools ? nTools : 0)} claims, ${nFailed} failed`);
+if (!tools) console.log(`${nTools} claims about tools were left out: this build lacks libcurl`);
 process.exit(nFailed ? 1 : 0);

@@ -1,19 +1,24 @@
 // page_tools.mjs -- tools of an MCP server in the page: permission, denial, reloads, stopping.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { composer, finished, folder, modules, open, picture, say, serve, setTemperature } from "./page_bed.mjs";
 
 const QUESTION = "What is the weather in Oslo?";
 const ANSWER = "It is sunny in Oslo, 21 degrees.";
 
-// karat with the tools of mcp_server.mjs, its chats in this file of the folder.
-export function toolServer(chats, ...options) {
-    const path = join(folder, "mcp.json");
-    const script = join(import.meta.dirname, "mcp_server.mjs");
-    writeFileSync(path, JSON.stringify({ mcpServers: { weather: { command: "node", args: [script, modules] } } }));
-    return serve("--chats", join(folder, chats), "--mcp", path, ...options);
-}
+// The tools of mcp_server.mjs, at an address. They end with us.
+const weather = spawn("node", [join(import.meta.dirname, "mcp_server.mjs"), modules, "http"], { stdio: ["pipe", "pipe", "inherit"] });
+const [url] = await once(createInterface(weather.stdout), "line");
+const path = join(folder, "mcp.json");
+writeFileSync(path, JSON.stringify({ mcpServers: { weather: { url } } }));
+export const endTools = () => weather.stdin.end();
+
+// karat with these tools, its chats in this file of the folder.
+export const toolServer = (chats) => serve("--chats", join(folder, chats), "--mcp", path);
 
 const question = (page) => page.getByRole("region", { name: "May get_weather be called?" });
 const button = (page, name) => page.getByRole("button", { name, exact: true });
