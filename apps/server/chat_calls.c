@@ -57,34 +57,41 @@ static bool read_nth(struct wanted *wanted, const struct json *json, unsigned nt
     return call != JSON_NONE;
 }
 
-// The first call without a result on the branch that ends with message `after`. *n_results (may be NULL) is how many
-// results stand between the calls and `after`. False: there is none, or no such message.
+// False: it is not there. Else both are the caller's to free.
+static bool read_message(struct chats *chats, int64_t chat, int64_t message, struct text *source, struct json *json)
+{
+    struct text why = { 0 };
+    *source = (struct text){ 0 };
+    const bool ok = chat_store_message(chats->store, chat, message, source, &why) &&
+                    app_json_parse(json, source->data, source->size, &why);
+    if (!ok)
+        app_text_free(source);
+    app_text_free(&why);
+    return ok;
+}
+
+// The first call without a result on the branch that ends with message `after`: the way up passes results until it
+// comes to the calls that they answer, and goes on to the user's message, to count. *n_results (may be NULL) is how
+// many results stand between the calls and `after`. False: there is none, or no such message.
 static bool find_wanted(struct chats *chats, int64_t chat, int64_t after, struct wanted *wanted, unsigned *n_results)
 {
-    bool found = false, looked = false, going = after > 0;
+    bool found = false, looked = false;
     unsigned nth = 0;
+    struct text source;
+    struct json json;
     *wanted = (struct wanted){ 0 };
-    while (going) {
-        struct text source = { 0 }, why = { 0 };
-        struct json json = { 0 };
-        going = chat_store_message(chats->store, chat, after, &source, &why) &&
-                app_json_parse(&json, source.data, source.size, &why);
-        const size_t role = going ? app_json_member(&json, 0, "role") : JSON_NONE;
-        if (going && app_json_equals(&json, role, "tool")) {
-            nth += !looked;
-            wanted->n_results++;
-        } else if (going && app_json_equals(&json, role, "assistant")) {
-            if (!looked)
-                found = read_nth(wanted, &json, nth);
-            looked = true;
-        } else {
-            going = false;
-        }
-        after = going ? number_at(&json, "parent") : 0;
-        going = going && after > 0;
+    while (after > 0 && read_message(chats, chat, after, &source, &json)) {
+        const size_t role = app_json_member(&json, 0, "role");
+        const bool is_result = app_json_equals(&json, role, "tool"),
+                   is_answer = app_json_equals(&json, role, "assistant");
+        wanted->n_results += is_result;
+        nth += is_result && !looked;
+        if (is_answer && !looked)
+            found = read_nth(wanted, &json, nth);
+        looked |= is_answer;
+        after = is_result || is_answer ? number_at(&json, "parent") : 0;
         app_json_free(&json);
         app_text_free(&source);
-        app_text_free(&why);
     }
     if (n_results)
         *n_results = nth;

@@ -221,6 +221,14 @@ def check_always(bed):
     chat = bed.new_chat()
     bed.say(chat, QUESTION.format("Oslo"))
     yield from expect("--allow", shape(bed.settled(chat)), ASKED + ANSWERED)
+    # A server that is told to end does not wait for its tools.
+    bed.say(chat, QUESTION.format("Rome"), bed.messages(chat)[-1]["id"])
+    bed.running(chat)
+    began = time.monotonic()
+    bed.stop()
+    yield from expect("the end is soon", time.monotonic() - began < 30, True)
+    bed.start()
+    yield from expect("a tool whose server ended", [(m["role"], m["state"]) for m in bed.messages(chat)[-1:]], [("tool", "cut")])
 
 
 def main():
