@@ -57,6 +57,31 @@ static struct tool_run *take(struct list *list)
     return run;
 }
 
+static bool take_out(struct list *list, const struct tool_run *run)
+{
+    struct tool_run *before = NULL;
+    for (struct tool_run *at = list->first; at; before = at, at = at->next)
+        if (at == run) {
+            *(before ? &before->next : &list->first) = at->next;
+            list->last = list->last == at ? before : list->last;
+            return true;
+        }
+    return false;
+}
+
+// Under the lock. The run is no longer anyone else's.
+static void finish(struct tool_run *run)
+{
+    put(&run->runs->done, run);
+    event_active(run->runs->arrival, EV_READ, 0);
+}
+
+static void finish_unbegun(struct tool_run *run)
+{
+    app_text_add(&run->answer, "{\"error\": \"the call was stopped before it began\"}");
+    finish(run);
+}
+
 // ---------------------------------------------------------------------------------------------------- the threads
 
 static bool is_stopped(void *user)
@@ -68,15 +93,6 @@ static bool is_stopped(void *user)
     return stopped;
 }
 
-static void call(struct tool_run *run)
-{
-    const struct stop stop = { .asked = is_stopped, .user = run };
-    if (is_stopped(run)) // while it waited for its turn
-        app_text_add(&run->answer, "{\"error\": \"the call was stopped before it began\"}");
-    else
-        mcp_call(run->runs->mcp, run->tool->name, run->arguments, &stop, &run->answer);
-}
-
 static void *work(void *user)
 {
     struct worker *worker = user;
@@ -85,11 +101,11 @@ static void *work(void *user)
     for (;;) {
         struct tool_run *run = take(&worker->waiting);
         if (run) {
+            const struct stop stop = { .asked = is_stopped, .user = run };
             pthread_mutex_unlock(&runs->lock);
-            call(run);
+            mcp_call(runs->mcp, run->tool->name, run->arguments, &stop, &run->answer);
             pthread_mutex_lock(&runs->lock);
-            put(&runs->done, run);
-            event_active(runs->arrival, EV_READ, 0);
+            finish(run);
         } else if (runs->closing) {
             break;
         } else {
@@ -147,6 +163,9 @@ void tool_runs_close(struct tool_runs *runs)
         return;
     pthread_mutex_lock(&runs->lock);
     runs->closing = true;
+    for (size_t i = 0; i < runs->n_workers; ++i)
+        for (struct tool_run *run; (run = take(&runs->workers[i].waiting));)
+            finish_unbegun(run);
     pthread_cond_broadcast(&runs->work);
     pthread_mutex_unlock(&runs->lock);
     for (size_t i = 0; i < runs->n_workers; ++i)
@@ -175,9 +194,7 @@ struct tool_run *tool_run_start(struct tool_runs *runs, const struct mcp_tool *t
         put(&runs->workers[tool->server_index].waiting, run);
         pthread_cond_broadcast(&runs->work);
     } else {
-        app_text_add(&run->answer, "{\"error\": \"there is no thread for this tool server\"}");
-        put(&runs->done, run);
-        event_active(runs->arrival, EV_READ, 0);
+        finish_unbegun(run); // the system had no thread for this server
     }
     pthread_mutex_unlock(&runs->lock);
     return run;
@@ -187,5 +204,8 @@ void tool_run_stop(struct tool_run *run)
 {
     pthread_mutex_lock(&run->runs->lock);
     run->stopped = true;
+    if (run->tool->server_index < run->runs->n_workers &&
+        take_out(&run->runs->workers[run->tool->server_index].waiting, run))
+        finish_unbegun(run);
     pthread_mutex_unlock(&run->runs->lock);
 }
