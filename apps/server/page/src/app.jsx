@@ -2,13 +2,13 @@
 import { render } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import * as api from "./api.js";
-import { About } from "./calls.jsx";
 import { Composer } from "./composer.jsx";
+import { KeyDialog, Settings } from "./dialogs.jsx";
 import { IconButton } from "./icons.jsx";
 import { Message } from "./message.jsx";
 import { Sidebar } from "./sidebar.jsx";
-import { setTemperature, temperature } from "./temperature.js";
-import { applyTheme, setTheme, theme, THEMES } from "./theme.js";
+import { temperature } from "./temperature.js";
+import { applyTheme } from "./theme.js";
 import { branchTo, newestTip, titleOf } from "./tree.js";
 import "./style.css";
 
@@ -95,65 +95,6 @@ function useChat(onFault, onListChanged) {
     return { chat, setChat, follow, open, refresh };
 }
 
-function KeyDialog({ onKey }) {
-    const [key, setKey] = useState("");
-    return (
-        <dialog open class="key">
-            <form onSubmit={(event) => (event.preventDefault(), onKey(key))}>
-                <label>This server wants its API key<input type="password" autofocus value={key} onInput={(event) => setKey(event.target.value)} /></label>
-                <button class="primary" disabled={!key}>Go on</button>
-            </form>
-        </dialog>
-    );
-}
-
-function Tools({ tools }) {
-    return (
-        <details class="tools">
-            <summary>{tools.length === 1 ? "1 tool" : `${tools.length} tools`}</summary>
-            <dl>
-                {tools.map((tool) => (
-                    <div key={tool.name}>
-                        <dt><b>{tool.name}</b> of {tool.server}</dt>
-                        <dd><About tool={tool} /></dd>
-                    </div>
-                ))}
-            </dl>
-        </details>
-    );
-}
-
-function Settings({ system, onSystem, tools, onClose }) {
-    const [draft, setDraft] = useState(system);
-    const [heat, setHeat] = useState(temperature() ?? "");
-    const [chosen, choose] = useState(theme());
-    const box = useRef();
-    useEffect(() => box.current.showModal(), []);
-    const save = (event) => {
-        event.preventDefault();
-        onSystem(draft);
-        setTemperature(heat);
-        onClose();
-    };
-    return (
-        <dialog ref={box} onClose={onClose} aria-label="Settings">
-            <form onSubmit={save}>
-                <label>What the model should know or be in this chat<textarea rows="5" value={draft} onInput={(event) => setDraft(event.target.value)} /></label>
-                <label>Temperature: 0 always takes the likeliest word; empty is what the model recommends
-                    <input type="number" min="0" max="2" step="0.05" value={heat} onInput={(event) => setHeat(event.target.value)} />
-                </label>
-                <label>Colours
-                    <select value={chosen} onChange={(event) => (choose(event.target.value), setTheme(event.target.value))}>
-                        {THEMES.map((name) => <option key={name}>{name}</option>)}
-                    </select>
-                </label>
-                {tools.length > 0 && <Tools tools={tools} />}
-                <div class="row"><button type="button" onClick={onClose}>Cancel</button><button class="primary">Save</button></div>
-            </form>
-        </dialog>
-    );
-}
-
 function App() {
     const [listVersion, setListVersion] = useState(0);
     const [fault, setFault] = useState(null);
@@ -162,7 +103,7 @@ function App() {
     const [settings, setSettings] = useState(false);
     const [drawer, setDrawer] = useState(false);
     const [model, setModel] = useState("");
-    const [tools, setTools] = useState([]);
+    const [tools, setTools] = useState(null); // not yet known
     const [usesTools, setUsesTools] = useState(true);
     const searchBox = useRef();
     const end = useRef();
@@ -303,10 +244,10 @@ function App() {
                 <footer class="column">
                     {fault && fault.status !== 401 && <p class="fault" role="alert">{fault.message}<IconButton icon="close" label="Close" onClick={() => setFault(null)} /></p>}
                     <Composer draft={draft} onDraft={setDraft} busy={!!growing} thinking={thinking} onThinking={setThinking}
-                        hasTools={tools.length > 0} usesTools={usesTools} onUseTools={setUsesTools} onSend={(text) => send(chat.tip, text)} onStop={stop} focusOn={chat.id} />
+                        hasTools={tools?.length > 0} usesTools={usesTools} onUseTools={setUsesTools} onSend={(text) => send(chat.tip, text)} onStop={stop} focusOn={chat.id} />
                 </footer>
             </main>
-            {settings && <Settings system={chat.system} onSystem={setSystem} tools={tools} onClose={() => setSettings(false)} />}
+            {settings && <Settings system={chat.system} onSystem={setSystem} tools={tools ?? []} onClose={() => setSettings(false)} />}
             {fault?.status === 401 && <KeyDialog onKey={useKey} />}
         </div>
     );

@@ -78,10 +78,10 @@ function Result({ name, wanted, result, messages, isLast, busy, onTurn, onDecide
 export function Call({ entry, tools, tip, onDecide, onGoOn, ...rest }) {
     const { call, result, after, waits } = entry;
     const wanted = call.function ?? call;
-    const tool = tools.find((t) => t.name === wanted.name);
+    const tool = tools?.find((t) => t.name === wanted.name);
     const props = { name: wanted.name, tool, wanted: pretty(wanted.arguments), onDecide: (verdict) => onDecide(after, verdict, tool) };
     if (result) return <Result {...props} {...rest} result={result} isLast={tip === result.id} onGoOn={() => onGoOn(result)} />;
-    if (waits) return <Question {...props} />;
+    if (waits && tools) return <Question {...props} />;
     return (
         <details class="call">
             <summary>Call of <b>{wanted.name}</b></summary>
