@@ -184,6 +184,18 @@ static bool add_messages(struct chat_store *store, int64_t chat, struct text *js
     return ok;
 }
 
+static bool add_permitted(struct chat_store *store, int64_t chat, struct text *json, struct text *fault)
+{
+    bool ok = false;
+    sqlite3_stmt *row = chat_db_query(
+        store, fault, "SELECT json_group_array(tool) FROM (SELECT tool FROM permission WHERE chat = ? ORDER BY tool)",
+        "i", chat);
+    if (row && chat_db_next(store, row, fault, &ok))
+        chat_db_add_array(json, "always", row, 0);
+    sqlite3_finalize(row);
+    return ok;
+}
+
 bool chat_store_read(struct chat_store *store, int64_t chat, struct text *json, struct text *fault)
 {
     bool ok = false;
@@ -205,12 +217,14 @@ bool chat_store_read(struct chat_store *store, int64_t chat, struct text *json, 
         chat_db_add_number(json, "changed", row, 4);
         app_text_add(json, ",");
         chat_db_add_number(json, "tip", row, 5);
-        app_text_add(json, ",\"messages\":");
+        app_text_add(json, ",");
     }
     sqlite3_finalize(row);
     if (!found)
         return ok && expect_one(0, "chat", chat, fault);
-    ok = add_messages(store, chat, json, fault);
+    ok = add_permitted(store, chat, json, fault);
+    app_text_add(json, ",\"messages\":");
+    ok = ok && add_messages(store, chat, json, fault);
     app_text_add(json, "}");
     return ok;
 }
@@ -357,6 +371,12 @@ bool chat_store_permit(struct chat_store *store, int64_t chat, const char *serve
                                      "INSERT OR REPLACE INTO permission (chat, server, tool, declaration)"
                                      " VALUES (?, ?, ?, ?)",
                                      "isss", chat, server, tool, declaration),
+                       NULL);
+}
+
+bool chat_store_forbid(struct chat_store *store, int64_t chat, struct text *fault)
+{
+    return chat_db_run(store, fault, chat_db_query(store, fault, "DELETE FROM permission WHERE chat = ?", "i", chat),
                        NULL);
 }
 

@@ -66,9 +66,9 @@ bool chat_store_remove(struct chat_store *store, int64_t chat, struct text *faul
 // only chats in whose title or messages all of them occur (the last one as a beginning), each with a "snippet".
 bool chat_store_list(struct chat_store *store, const char *words, uint32_t limit, struct text *json,
                      struct text *fault);
-// Appends {"id", "title", "system", "created", "changed", "tip", "messages": [{"id", "parent", "role", "content",
-// "thinking", "tool_calls", "name", "tool_call_id", "state", "created"}]}, older messages first; "parent" and "tip" may
-// be null.
+// Appends {"id", "title", "system", "created", "changed", "tip", "always": [tools that are permitted], "messages":
+// [{"id", "parent", "role", "content", "thinking", "tool_calls", "name", "tool_call_id", "state", "created"}]}, older
+// messages first; "parent" and "tip" may be null.
 bool chat_store_read(struct chat_store *store, int64_t chat, struct text *json, struct text *fault);
 
 // ------------------------------------------------------------------------------------------------ messages
@@ -95,6 +95,7 @@ bool chat_store_branch(struct chat_store *store, int64_t message, struct text *j
 // The user lets this tool of this server be called in the chat without asking, as it is declared now.
 bool chat_store_permit(struct chat_store *store, int64_t chat, const char *server, const char *tool,
                        const char *declaration, struct text *fault);
+bool chat_store_forbid(struct chat_store *store, int64_t chat, struct text *fault); // takes all of these back
 // Whether that was said of just this declaration. Errors are a no.
 bool chat_store_permits(struct chat_store *store, int64_t chat, const char *server, const char *tool,
                         const char *declaration);

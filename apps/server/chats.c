@@ -177,8 +177,10 @@ static void serve_change(struct exchange *x, int64_t chat)
     char *title = member_text(&x->json, "title"), *system = member_text(&x->json, "system");
     const int64_t tip = chats_id_at(&x->json, "tip");
     struct chat_store *store = x->server->chats->store;
-    const bool ok =
-        chat_store_rename(store, chat, title, system, &why) && (tip == 0 || chat_store_turn_to(store, chat, tip, &why));
+    const bool asks_again = app_json_is(&x->json, app_json_member(&x->json, 0, "ask_again"), JSON_TRUE);
+    const bool ok = chat_store_rename(store, chat, title, system, &why) &&
+                    (tip == 0 || chat_store_turn_to(store, chat, tip, &why)) &&
+                    (!asks_again || chat_store_forbid(store, chat, &why));
     free(title);
     free(system);
     if (ok)

@@ -242,6 +242,13 @@ TEST(a_permission_is_for_one_chat_and_one_declaration)
     CHECK(!chat_store_permits(bed.store, other, "files", "read", "{}"));
     CHECK(chat_store_permit(bed.store, chat, "files", "read", "{\"a\":1}", &bed.fault));
     CHECK(!chat_store_permits(bed.store, chat, "files", "read", "{}"));
+    app_text_clear(&bed.json);
+    CHECK(chat_store_read(bed.store, chat, &bed.json, &bed.fault));
+    CHECK(strstr(bed.json.data, "\"always\":[\"read\"],\"messages\":[]"));
+    CHECK(chat_store_permit(bed.store, other, "files", "read", "{}", &bed.fault));
+    CHECK(chat_store_forbid(bed.store, other, &bed.fault));
+    CHECK(!chat_store_permits(bed.store, other, "files", "read", "{}"));
+    CHECK(chat_store_permits(bed.store, chat, "files", "read", "{\"a\":1}"));
     CHECK(!chat_store_permit(bed.store, 9, "files", "read", "{}", &bed.fault));
     CHECK(chat_store_remove(bed.store, chat, &bed.fault));
     CHECK(!chat_store_permits(bed.store, chat, "files", "read", "{\"a\":1}"));

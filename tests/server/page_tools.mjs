@@ -83,6 +83,15 @@ export const toolClaims = {
         assert.equal(await question(page).count(), 0);
         const other = await ask(tools.url);
         await done(other);
+        // Until it is taken back.
+        await page.getByLabel("Settings").click();
+        await page.getByText("Always allowed in this chat: get_weather").waitFor();
+        await picture(page, "always");
+        await button(page, "Ask again").click();
+        await page.getByText("Always allowed in this chat").waitFor({ state: "detached" });
+        await button(page, "Cancel").click();
+        await say(page, QUESTION);
+        await question(page).waitFor();
         await done(page);
     },
 

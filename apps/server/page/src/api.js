@@ -2,9 +2,9 @@
 //
 //     GET    /chats?q=WORDS            [{id, title, created, changed, snippet?}]
 //     POST   /chats                    {title, system} -> {id}
-//     GET    /chats/ID                 {id, title, system, tip, messages: [{id, parent, role, content, thinking,
+//     GET    /chats/ID                 {id, title, system, tip, always, messages: [{id, parent, role, content, thinking,
 //                                      tool_calls, name, tool_call_id, state, created}]}
-//     PATCH  /chats/ID                 {title?, system?, tip?}
+//     PATCH  /chats/ID                 {title?, system?, tip?, ask_again?: true}: the last takes back what was "always" allowed
 //     DELETE /chats/ID
 //     POST   /chats/ID/messages        {parent, content, options} -> {question, answer}: stores it and begins an answer, which
 //                                      may have failed already: {..., fault}

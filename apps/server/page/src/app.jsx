@@ -12,7 +12,7 @@ import { applyTheme } from "./theme.js";
 import { branchTo, newestTip, titleOf } from "./tree.js";
 import "./style.css";
 
-const EMPTY = { id: null, title: "", system: "", tip: null, messages: [] };
+const EMPTY = { id: null, title: "", system: "", tip: null, always: [], messages: [] };
 
 // The number behind "#", so that a reload and the browser's back button find the chat.
 const addressed = () => Number(location.hash.slice(1)) || null;
@@ -202,9 +202,13 @@ function App() {
         if (chat.id) await api.changeChat(chat.id, { system });
         setChat((c) => ({ ...c, system }));
     });
+    const askAgain = () => attempt(async () => {
+        await api.changeChat(chat.id, { ask_again: true });
+        setChat((c) => ({ ...c, always: [] }));
+    });
     const rename = (id, title) => attempt(async () => {
         await api.changeChat(id, { title });
-        if (id === chat.id) setChat((c) => ({ ...c, title }));
+        setChat((c) => (c.id === id ? { ...c, title } : c)); // it may have been opened meanwhile
         listChanged();
     });
     const remove = (id) => attempt(async () => {
@@ -247,7 +251,7 @@ function App() {
                         hasTools={tools?.length > 0} usesTools={usesTools} onUseTools={setUsesTools} onSend={(text) => send(chat.tip, text)} onStop={stop} focusOn={chat.id} />
                 </footer>
             </main>
-            {settings && <Settings system={chat.system} onSystem={setSystem} tools={tools ?? []} onClose={() => setSettings(false)} />}
+            {settings && <Settings system={chat.system} onSystem={setSystem} tools={tools ?? []} always={chat.always} onAskAgain={askAgain} onClose={() => setSettings(false)} />}
             {fault?.status === 401 && <KeyDialog onKey={useKey} />}
         </div>
     );

@@ -32,7 +32,7 @@ function Tools({ tools }) {
     );
 }
 
-export function Settings({ system, onSystem, tools, onClose }) {
+export function Settings({ system, onSystem, tools, always, onAskAgain, onClose }) {
     const [draft, setDraft] = useState(system);
     const [heat, setHeat] = useState(temperature() ?? "");
     const [chosen, choose] = useState(theme());
@@ -57,6 +57,11 @@ export function Settings({ system, onSystem, tools, onClose }) {
                     </select>
                 </label>
                 {tools.length > 0 && <Tools tools={tools} />}
+                {always.length > 0 && (
+                    <p class="always">
+                        Always allowed in this chat: {always.join(", ")} <button type="button" onClick={onAskAgain}>Ask again</button>
+                    </p>
+                )}
                 <div class="row"><button type="button" onClick={onClose}>Cancel</button><button class="primary">Save</button></div>
             </form>
         </dialog>
