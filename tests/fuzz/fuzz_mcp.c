@@ -28,7 +28,7 @@ static void demand(bool holds)
 static void on_event(void *user, const char *type, const struct text *text)
 {
     struct fuzz_link *fuzz = user;
-    demand(*type != '\0');
+    demand(type != NULL);
     if (fuzz->n_messages < MESSAGES_MAX)
         app_text_append(&fuzz->messages[fuzz->n_messages++], app_text_of(text), text->size);
 }
