@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -240,13 +241,36 @@ def check_always(bed):
     yield from expect("a tool whose server ended", [(m["role"], m["state"]) for m in bed.messages(chat)[-1:]], [("tool", "cut")])
 
 
+def check_unasked(bed):
+    """However much is allowed, the user is asked after 25 calls. So many are written into the file."""
+    calls = [{"id": f"call_{i}", "type": "function", "function": {"name": "get_weather", "arguments": {"city": "Oslo"}}} for i in range(26)]
+    bed.stop()
+    with sqlite3.connect(f"{bed.folder}/chats.db") as db:
+        add = lambda parent, role, content, made="", name="", id="": db.execute(
+            "INSERT INTO message (chat, parent, role, content, thinking, tool_calls, name, state, created, call_id)"
+            " VALUES (?, ?, ?, ?, '', ?, ?, 'done', 1, ?)", (chat, parent, role, content, made, name, id)).lastrowid
+        chat = db.execute("INSERT INTO chat (title, system, created, changed) VALUES ('Long', '', 1, 1)").lastrowid
+        last = add(None, "user", QUESTION.format("Oslo"))
+        for call in calls[:24]:
+            last = add(last, "assistant", "", json.dumps([call]))
+            last = add(last, "tool", RESULT, name="get_weather", id=call["id"])
+        last = add(last, "assistant", "", json.dumps(calls[24:]))
+    db.close()
+    bed.start("--allow", "all")
+    bed.decide(chat, last, "once")
+    yield from expect("the 26th call waits", [(m["role"], m["tool_call_id"]) for m in bed.settled(chat)][-2:], [("assistant", ""), ("tool", "call_24")])
+    again = bed.messages(chat)[-1]["id"]
+    yield from refused("no answer before it", bed.ask("POST", f"/chats/{chat}/answers", {"parent": again}), 400,
+                       "a call of a tool waits for the user's word there")
+
+
 def main():
     program, modules = program_of(sys.argv[1]), pathlib.Path(sys.argv[2])
     if not shutil.which("node") or not (modules / "node_modules" / "@modelcontextprotocol").exists():
         print("skipped: no node, or no SDK; third_party/setup.sh tests installs both")
         return 77
     faults = []
-    checks = [check_permission, check_api, check_stop, check_always]
+    checks = [check_permission, check_api, check_stop, check_always, check_unasked]
     with tempfile.TemporaryDirectory() as folder:
         bed = Bed(program, modules.resolve(), folder)
         faults += check_program(bed)
