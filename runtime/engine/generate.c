@@ -15,18 +15,30 @@ static bool pass_on(struct generation *g, enum karat_piece kind, struct span pie
 }
 
 // The first n bytes that the stop filter holds are final.
-static bool release_answer(struct generation *g, size_t n)
+static void release_answer(struct generation *g, size_t n)
 {
     const struct span piece = span_of(g->filter.held.data, n);
     text_append_span(&g->content, piece);
-    const bool go_on = pass_on(g, KARAT_PIECE_ANSWER, piece);
+    text_append_span(&g->ready, piece);
     stop_filter_drop(&g->filter, n);
-    return go_on && !g->filter.found;
 }
 
 static bool add_answer(struct generation *g, struct span piece)
 {
-    return release_answer(g, stop_filter_add(&g->filter, piece));
+    g->n_answer += piece.size_bytes;
+    release_answer(g, stop_filter_add(&g->filter, piece));
+    return !g->filter.found;
+}
+
+// What is ready of the answer, after the tokens that it is made of.
+static bool flush_answer(struct generation *g)
+{
+    if (g->options->on_token)
+        token_log_pass(&g->log, g->ready.size_bytes, g->options->on_token, g->options->user);
+    const bool go_on = pass_on(g, KARAT_PIECE_ANSWER, text_span(&g->ready));
+    g->content.failed = g->content.failed || g->ready.failed;
+    text_clear(&g->ready);
+    return go_on;
 }
 
 static bool add_call(struct generation *g, const struct parse_event *event)
@@ -41,7 +53,7 @@ static bool add_call(struct generation *g, const struct parse_event *event)
         text_append_char(&g->calls, ',');
     text_append_span(&g->calls, text_span(&call));
     g->calls.failed = g->calls.failed || call.failed;
-    const bool go_on = pass_on(g, KARAT_PIECE_TOOL_CALL, text_span(&call));
+    const bool go_on = flush_answer(g) && pass_on(g, KARAT_PIECE_TOOL_CALL, text_span(&call));
     text_free(&call);
     return go_on;
 }
@@ -54,7 +66,7 @@ static bool on_event(void *user, const struct parse_event *event)
         return add_answer(g, event->text);
     case PARSE_EVENT_THOUGHT:
         text_append_span(&g->thinking, event->text);
-        return pass_on(g, KARAT_PIECE_THOUGHT, event->text);
+        return flush_answer(g) && pass_on(g, KARAT_PIECE_THOUGHT, event->text);
     case PARSE_EVENT_CALL:
         return add_call(g, event);
     case PARSE_EVENT_BAD_CALL:
@@ -75,22 +87,52 @@ static enum karat_status add_text(struct generation *g, size_t n_characters, str
     const struct span piece = span_of(g->characters, n_characters);
     if (n_characters == 0)
         return KARAT_OK;
+    token_log_text(&g->log, n_characters);
     if (g->parser)
         return settle(g, parser_text(g->parser, piece, err));
     add_answer(g, piece);
     return KARAT_OK;
 }
 
+static enum karat_status log_token(struct generation *g, uint32_t id, struct karat_error *err)
+{
+    struct karat_logprob token, top[KARAT_TOP_LOGPROBS_MAX];
+    const uint32_t n_vocab = g->model->shape.n_vocab, n_top = g->options->n_top < n_vocab ? g->options->n_top : n_vocab;
+    if (!g->options->on_token)
+        return KARAT_OK;
+    logprobs_of(&token, top, n_top, karat_session_logits(g->session), n_vocab, id);
+    return token_log_add(&g->log, &token, top, n_top, err);
+}
+
+// The parser has taken a token, or all there is: what became final of the answer goes out.
+static enum karat_status pass_answer(struct generation *g, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    if (g->options->on_token)
+        status = token_log_settle(&g->log, g->parser ? parser_n_held(g->parser) : 0, g->n_answer, err);
+    g->n_answer = 0;
+    if (!g->refused)
+        flush_answer(g);
+    return status;
+}
+
 static enum karat_status add_token(struct generation *g, uint32_t id, struct karat_error *err)
 {
-    const struct karat_model *model = g->model;
-    const enum parse_control control = g->parser ? (enum parse_control)model->parse_kinds[id] : PARSE_NONE;
     enum karat_status status = KARAT_OK;
-    if (control == PARSE_NONE)
-        return add_text(g, stream_feed(&g->stream, tokenizer_text(model->tokenizer, id), g->characters), err);
-    if ((status = add_text(g, stream_finish(&g->stream, g->characters), err)) != KARAT_OK)
-        return status;
-    return settle(g, parser_control(g->parser, control, err));
+    const struct span text = tokenizer_text(g->model->tokenizer, id);
+    const enum parse_control control = g->parser ? (enum parse_control)g->model->parse_kinds[id] : PARSE_NONE;
+    if (control == PARSE_NONE) {
+        TRY(log_token(g, id, err));
+        TRY(add_text(g, stream_feed(&g->stream, text, g->characters), err));
+    } else {
+        TRY(add_text(g, stream_finish(&g->stream, g->characters), err));
+        TRY(log_token(g, id, err));
+        token_log_text(&g->log, text.size_bytes);
+        TRY(settle(g, parser_control(g->parser, control, err)));
+    }
+    TRY(pass_answer(g, err));
+cleanup:
+    return status;
 }
 
 static enum karat_status finish_text(struct generation *g, struct karat_error *err)
@@ -101,6 +143,7 @@ static enum karat_status finish_text(struct generation *g, struct karat_error *e
         TRY(settle(g, parser_finish(g->parser, err)));
     if (!g->refused)
         release_answer(g, stop_filter_finish(&g->filter));
+    TRY(pass_answer(g, err));
 cleanup:
     return status;
 }
@@ -164,8 +207,9 @@ cleanup:
 
 enum karat_status generation_run_ahead(struct generation *g, uint32_t max_tokens, struct karat_error *err)
 {
-    // Masks are made on the host, so the device cannot draw.
-    return g->constraint.matcher ? ahead_end(g->session, err) : ahead_begin(g->session, max_tokens, err);
+    // Masks are made on the host, so the device cannot draw; nor does it hand over the scores of what it has drawn.
+    const bool on_host = g->constraint.matcher || g->options->on_token;
+    return on_host ? ahead_end(g->session, err) : ahead_begin(g->session, max_tokens, err);
 }
 
 // Until something ends the answer.
@@ -227,6 +271,10 @@ enum karat_status generation_check(const struct karat_model *model, const struct
                                    struct karat_error *err)
 {
     const struct sampler_options sampling = sampling_options(model, &options->sampling);
+    if (options->n_top > KARAT_TOP_LOGPROBS_MAX)
+        return status_fail(err, KARAT_ERR_ARGUMENT,
+                           "%u log probabilities were asked for at each token, at most %d are kept", options->n_top,
+                           KARAT_TOP_LOGPROBS_MAX);
     return sampler_check(&sampling, model->shape.n_vocab, err);
 }
 
@@ -257,7 +305,9 @@ void generation_close(struct generation *g)
     constraint_free(&g->constraint);
     parser_destroy(g->parser);
     free(g->characters);
+    token_log_free(&g->log);
     text_free(&g->filter.held);
+    text_free(&g->ready);
     text_free(&g->content);
     text_free(&g->thinking);
     text_free(&g->calls);
@@ -305,9 +355,10 @@ static enum karat_status generate(struct karat_session *session, const struct pr
                                   struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    struct generation g;
+    struct generation g = { 0 };
     const uint32_t *ids = prompt->ids.ids;
     const size_t n_ids = prompt->ids.n_ids;
+    TRY(generation_check(session->model, options, err));
     TRY(generation_open(&g, session->model, prompt, options, err));
     TRY(generation_begin(&g, session, err));
     g.n_prompt = (uint32_t)n_ids;

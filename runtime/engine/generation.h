@@ -14,6 +14,7 @@
 #include "engine/constraint.h"
 #include "engine/engine.h"
 #include "engine/stop.h"
+#include "engine/token_log.h"
 
 struct prompt {
     struct token_ids ids;
@@ -37,7 +38,10 @@ struct generation {
     struct stream stream;
     struct stop_filter filter;
     char *characters; // [STREAM_OUT_BYTES(longest token)]
+    struct text ready; // of the answer: final, and passed on with the next piece
     struct text content, thinking, calls;
+    struct token_log log; // where on_token wants to know
+    size_t n_answer;      // bytes of the answer that the parser has given since the log was settled
     size_t n_calls;
     uint32_t n_prompt, n_kept; // of the prompt's tokens, n_kept were known
     uint32_t n_generated;

@@ -249,6 +249,21 @@ enum karat_piece { KARAT_PIECE_ANSWER, KARAT_PIECE_THOUGHT, KARAT_PIECE_TOOL_CAL
 // a JSON object {"name": ..., "arguments": {...}}. Returning false ends the answer (stop reason CANCELLED).
 typedef bool karat_piece_fn(void *user, enum karat_piece kind, const char *text, size_t size);
 
+// A token and the natural logarithm of the probability that the model itself gives it: among all tokens, before biases,
+// penalties, the temperature, cuts, and what the answer must keep to. Never below the lowest finite float.
+struct karat_logprob {
+    uint32_t id;
+    float logprob;
+};
+
+#define KARAT_TOP_LOGPROBS_MAX 20
+
+// A token of the answer (none of a thought or a call), as sampled, before the piece of text that it completes. What is
+// no part of the answer is left out: a token that a stop text cuts, white space before a call. top[0..n_top) are the
+// likeliest tokens in its place, best first; both are lent for the call.
+typedef void karat_token_fn(void *user, const struct karat_logprob *token, const struct karat_logprob *top,
+                            size_t n_top);
+
 // Zero in a field means: the model file's recommendation where it has one, else off.
 struct karat_sampling {
     float temperature; // < 0 or `greedy`: always the best token
@@ -275,7 +290,11 @@ struct karat_generate_options {
     const char *const *stop; // texts that end the answer (not part of it); n_stop of them
     size_t n_stop;
     karat_piece_fn *on_piece; // may be NULL
-    void *user;               // for on_piece
+    void *user;               // for on_piece and on_token
+
+    // Log probabilities, token by token. The device does not draw ahead then, which costs some speed.
+    karat_token_fn *on_token; // may be NULL
+    uint32_t n_top;           // that on_token gets, at most KARAT_TOP_LOGPROBS_MAX
 
     // What the answer must keep to, token by token. It begins after the thought, if there is one, and the turn ends
     // only where it is complete (or at max_tokens: KARAT_STOP_LENGTH). A schema or a grammar that cannot be kept to is

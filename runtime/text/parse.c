@@ -516,6 +516,11 @@ bool parser_in_call(const struct parser *p)
     return p->state == STATE_CALL;
 }
 
+size_t parser_n_held(const struct parser *p)
+{
+    return p->state == STATE_TEXT || p->state == STATE_HEADER ? p->space.size_bytes + p->held.size_bytes : 0;
+}
+
 size_t parser_n_calls(const struct parser *p)
 {
     return p->n_calls;

@@ -5,6 +5,7 @@
 #include "text/chat.h"
 #include "text/grammar.h"
 #include "text/json.h"
+#include "text/logprob.h"
 #include "text/parse.h"
 #include "text/sampler.h"
 #include "text/stream.h"
