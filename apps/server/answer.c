@@ -9,14 +9,15 @@
 
 // ---------------------------------------------------------------------------------------------------- the mailbox
 
-enum letter_kind { LETTER_START, LETTER_PIECE, LETTER_DONE };
+enum letter_kind { LETTER_START, LETTER_TOKEN, LETTER_PIECE, LETTER_DONE };
 
 struct letter {
     struct letter *next;
     struct choice *choice;
     enum letter_kind kind;
     enum karat_piece piece;
-    struct text text; // of a piece
+    struct text text;    // of a piece
+    struct token *token; // of its own
     enum karat_stop stop;
     uint32_t n_prompt, n_cached, n_generated;
     struct karat_request_times times;
@@ -50,6 +51,15 @@ static void put(struct choice *choice, const struct letter *like)
 static void on_start(void *user, uint32_t n_prompt, uint32_t n_cached)
 {
     put(user, &(struct letter){ .kind = LETTER_START, .n_prompt = n_prompt, .n_cached = n_cached });
+}
+
+static void on_token(void *user, const struct karat_logprob *token, const struct karat_logprob *top, size_t n_top)
+{
+    struct token *copy = app_memory_new(1, sizeof *copy);
+    copy->own = *token;
+    copy->n_top = n_top;
+    memcpy(copy->top, top, n_top * sizeof *top);
+    put(user, &(struct letter){ .kind = LETTER_TOKEN, .token = copy });
 }
 
 static bool on_piece(void *user, enum karat_piece piece, const char *text, size_t size)
@@ -87,6 +97,7 @@ static void destroy(struct answer *answer)
             app_text_free(&choice->calls[k].arguments);
         }
         free(choice->calls);
+        free(choice->tokens);
         app_text_free(&choice->content);
         app_text_free(&choice->thinking);
     }
@@ -167,6 +178,7 @@ static bool submit(struct answer *answer, struct choice *choice)
     struct karat_generate_options generate = ask->generate;
     struct karat_error err = { 0 };
     generate.on_piece = on_piece;
+    generate.on_token = ask->logprobs ? on_token : NULL;
     generate.user = choice;
     generate.sampling.seed += choice->index;
     if (generate.sampling.seed == 0)
@@ -283,6 +295,15 @@ static void take_piece(struct choice *choice, enum karat_piece kind, const struc
         answer->writer->piece(choice, kind, text->data, text->size);
 }
 
+static void take_token(struct choice *choice, const struct token *token)
+{
+    // Grows to powers of two.
+    if ((choice->n_tokens & (choice->n_tokens - 1)) == 0)
+        choice->tokens =
+            app_memory_resize(choice->tokens, choice->n_tokens ? 2 * choice->n_tokens : 1, sizeof *choice->tokens);
+    choice->tokens[choice->n_tokens++] = *token;
+}
+
 static void take_end(struct choice *choice, const struct letter *letter)
 {
     struct answer *answer = choice->answer;
@@ -317,6 +338,9 @@ static void open_letter(struct letter *letter)
         choice->n_cached = letter->n_cached;
         begin(choice->answer);
         break;
+    case LETTER_TOKEN:
+        take_token(choice, letter->token);
+        break;
     case LETTER_PIECE:
         take_piece(choice, letter->piece, &letter->text);
         break;
@@ -326,6 +350,7 @@ static void open_letter(struct letter *letter)
         break;
     }
     app_text_free(&letter->text);
+    free(letter->token);
     free(letter);
 }
 

@@ -13,6 +13,12 @@ struct call {
     struct text name, arguments; // the latter a JSON object
 };
 
+// A token of the text, and the likeliest ones in its place.
+struct token {
+    struct karat_logprob own, top[KARAT_TOP_LOGPROBS_MAX];
+    size_t n_top;
+};
+
 struct answer;
 
 struct choice {
@@ -23,13 +29,18 @@ struct choice {
     struct text content, thinking;
     struct call *calls;
     size_t n_calls;
+    struct token *tokens; // of `content`, where the client asked for log probabilities
+    size_t n_tokens;
     enum karat_stop stop;
     uint32_t n_prompt, n_cached, n_generated;
     struct karat_request_times times;
-    unsigned phase; // the writer's: what was written last
+    unsigned phase;   // the writer's: what was written last
+    size_t n_told;    // the writer's: tokens so far,
+    size_t n_written; // and their characters
 };
 
-// How a dialect tells it. The first three are of streams only; all may call answer_event().
+// How a dialect tells it. The tokens of a piece are there before it. The first three are of streams only; all may call
+// answer_event().
 struct writer {
     const char *id_prefix;
     void (*begin)(struct answer *answer);

@@ -42,8 +42,7 @@ static const struct {
 static const struct {
     const char *name;
 } refused[] = {
-    { "logit_bias" }, { "logprobs" },   { "top_logprobs" }, { "thinking_budget" },
-    { "audio" },      { "prediction" }, { "samplers" },     { "previous_response_id" },
+    { "logit_bias" }, { "thinking_budget" }, { "audio" }, { "prediction" }, { "samplers" }, { "previous_response_id" },
 };
 
 void ask_free(struct ask *ask)
@@ -244,6 +243,7 @@ void ask_finish(struct ask *ask, uint32_t n_vocab)
     s->presence_penalty = (float)ask->presence_penalty.number;
     s->frequency_penalty = (float)ask->frequency_penalty.number;
     s->seed = seed_of(&ask->seed);
+    ask->generate.n_top = ask->n_top;
     ask->generate.thinking = ask->thinking;
     ask->generate.schema = ask->schema.size ? ask->schema.data : NULL;
     ask->generate.grammar = ask->grammar.size ? ask->grammar.data : NULL;

@@ -1,7 +1,8 @@
 // server/ask.h -- what a request asks for, in any dialect, checked and in the library's words.
 //
 // One table (ask.c) names every number and switch with its range. Each dialect has a reader that fills the rest:
-// ask_chat.c, ask_completion.c, ask_messages.c, ask_responses.c. Fields that nobody here knows are ignored, as clients
+// ask_chat.c, ask_completion.c, ask_messages.c, ask_responses.c. What several of them have is in ask_format.c and
+// ask_sampling.c. Fields that nobody here knows are ignored, as clients
 // expect; a field of the wrong kind or out of range is an error that names it.
 #ifndef SERVER_ASK_H
 #define SERVER_ASK_H
@@ -29,6 +30,8 @@ struct ask {
     bool include_usage; // a last chunk with the usage, in OpenAI's streams
     bool thinking;
     bool hide_thoughts; // reasoning_format "none"
+    bool logprobs;      // of the answer's tokens, with the n_top likeliest in the place of each
+    unsigned n_top;
 
     struct text chat;  // as karat_render() takes it; empty where there are prompts
     struct text begun; // what a final message of the assistant says; the answer goes on from there
@@ -80,6 +83,12 @@ bool ask_read_formats(struct ask *ask, const struct json *json, struct fault *fa
 bool ask_read_format(struct ask *ask, const struct json *json, size_t format, const char *name, struct fault *fault);
 bool ask_read_choice(struct ask *ask, const struct json *json, size_t choice, struct fault *fault);
 bool ask_check_format(const struct ask *ask, bool has_tools, struct fault *fault);
+
+// logprobs and top_logprobs of a chat; of completions, where the former is a number; of responses, which `include`
+// them.
+bool ask_read_logprobs(struct ask *ask, const struct json *json, struct fault *fault);
+bool ask_read_logprobs_count(struct ask *ask, const struct json *json, struct fault *fault);
+bool ask_read_logprobs_include(struct ask *ask, const struct json *json, struct fault *fault);
 
 // The end of `chat`: its tools (a node of the request, or JSON_NONE) and options. Where none may
 // be called the model is not told of them. JSON_NONE with has_tools: they are in `chat` already.

@@ -104,7 +104,7 @@ bool ask_read_chat(struct ask *ask, const struct json *json, struct fault *fault
         return fault_set(fault, ERROR_INVALID, "messages", "messages is empty, expected at least one message");
     if (!ask_read_wishes(ask, json, fault) || !ask_read_stops(ask, json, "stop", fault) || !ask_refuse(json, fault) ||
         !ask_read_formats(ask, json, fault) || !read_thinking(ask, json, fault) ||
-        !read_stream_options(ask, json, fault))
+        !ask_read_logprobs(ask, json, fault) || !read_stream_options(ask, json, fault))
         return false;
     if (!read_messages(ask, json, messages, fault))
         return false;

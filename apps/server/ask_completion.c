@@ -56,7 +56,8 @@ bool ask_read_completion(struct ask *ask, const struct json *json, const struct 
     const size_t prompt = ask_member(json, 0, "prompt"), options = ask_member(json, 0, "stream_options");
     const size_t first = app_json_is(json, prompt, JSON_ARRAY) ? app_json_first(json, prompt) : JSON_NONE;
     if (!ask_read_wishes(ask, json, fault) || !ask_read_stops(ask, json, "stop", fault) || !ask_refuse(json, fault) ||
-        !ask_read_formats(ask, json, fault) || !ask_check_format(ask, false, fault))
+        !ask_read_logprobs_count(ask, json, fault) || !ask_read_formats(ask, json, fault) ||
+        !ask_check_format(ask, false, fault))
         return false;
     ask->include_usage = app_json_is(json, ask_member(json, options, "include_usage"), JSON_TRUE);
     ask->prompts = app_memory_new(PROMPTS_MAX, sizeof *ask->prompts);

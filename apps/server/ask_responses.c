@@ -178,8 +178,8 @@ bool ask_read_responses(struct ask *ask, const struct json *json, struct fault *
 {
     const size_t choice = ask_member(json, 0, "tool_choice"), tools = ask_member(json, 0, "tools");
     if (!ask_read_wishes(ask, json, fault) || !ask_refuse(json, fault) || !ask_read_formats(ask, json, fault) ||
-        !read_rest(ask, json, fault) || !ask_read_choice(ask, json, choice, fault) ||
-        !read_conversation(ask, json, fault))
+        !read_rest(ask, json, fault) || !ask_read_logprobs_include(ask, json, fault) ||
+        !ask_read_choice(ask, json, choice, fault) || !read_conversation(ask, json, fault))
         return false;
     if (ask->tool_choice != KARAT_TOOLS_NONE && !read_tools(ask, json, fault))
         return false;

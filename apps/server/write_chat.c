@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "server/answer.h"
+#include "server/logprobs.h"
 
 static void add_head(struct text *out, const struct answer *answer, const char *object)
 {
@@ -28,15 +29,19 @@ static void add_timings(struct text *out, const struct answer *answer)
 
 // ---------------------------------------------------------------------------------------------------- streams
 
-// One chunk with one choice. `delta` is what stands between the braces.
+// One chunk with one choice. `delta` is what stands between the braces; tokens that were not told yet come with it.
 static void send_chunk(struct choice *choice, const struct text *delta, const char *finish_reason)
 {
     struct answer *answer = choice->answer;
     struct text out = { 0 };
     add_head(&out, answer, "chat.completion.chunk");
-    app_text_format(&out,
-                    ",\"choices\":[{\"index\":%u,\"delta\":{%s},\"logprobs\":null,\"finish_reason\":", choice->index,
+    app_text_format(&out, ",\"choices\":[{\"index\":%u,\"delta\":{%s},\"logprobs\":", choice->index,
                     app_text_of(delta));
+    if (choice->n_told < choice->n_tokens)
+        logprobs_write_chat(&out, choice);
+    else
+        app_text_add(&out, "null");
+    app_text_add(&out, ",\"finish_reason\":");
     app_text_format(&out, finish_reason ? "\"%s\"}]" : "null}]", finish_reason);
     // The last chunk that has choices carries the timings.
     if (finish_reason && answer->n_done + 1 == answer->n_choices)
@@ -127,7 +132,7 @@ static void add_calls(struct text *out, const struct choice *choice)
     app_text_add(out, "]");
 }
 
-static void add_choice(struct text *out, const struct choice *choice)
+static void add_choice(struct text *out, struct choice *choice)
 {
     app_text_format(out, "{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":", choice->index);
     if (choice->content.size == 0 && choice->n_calls > 0)
@@ -140,7 +145,9 @@ static void add_choice(struct text *out, const struct choice *choice)
     }
     if (choice->n_calls > 0)
         add_calls(out, choice);
-    app_text_format(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}", answer_finish_reason(choice));
+    app_text_add(out, "},\"logprobs\":");
+    logprobs_write_chat(out, choice);
+    app_text_format(out, ",\"finish_reason\":\"%s\"}", answer_finish_reason(choice));
 }
 
 static void whole(struct answer *answer, struct text *out)

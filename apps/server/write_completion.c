@@ -1,5 +1,6 @@
 // server/write_completion.c -- replies of /v1/completions.
 #include "server/answer.h"
+#include "server/logprobs.h"
 
 static void add_head(struct text *out, const struct answer *answer)
 {
@@ -9,13 +10,14 @@ static void add_head(struct text *out, const struct answer *answer)
     app_text_add(out, ",\"system_fingerprint\":\"b" KARAT_VERSION "\"");
 }
 
-static void add_choice(struct text *out, const struct choice *choice, const char *text, size_t size, bool ended)
+static void add_choice(struct text *out, struct choice *choice, const char *text, size_t size, bool ended)
 {
     app_text_format(out, "{\"index\":%u,\"text\":", choice->index);
     app_text_json(out, text, size);
-    app_text_format(
-        out, ended ? ",\"logprobs\":null,\"finish_reason\":\"%s\"}" : ",\"logprobs\":null,\"finish_reason\":null}",
-        answer_finish_reason(choice));
+    app_text_add(out, ",\"logprobs\":");
+    logprobs_write_completion(out, choice);
+    app_text_format(out, ended ? ",\"finish_reason\":\"%s\"}" : ",\"finish_reason\":null}",
+                    answer_finish_reason(choice));
 }
 
 static void add_usage(struct text *out, const struct answer *answer)
@@ -81,7 +83,7 @@ static void whole(struct answer *answer, struct text *out)
     add_head(out, answer);
     app_text_add(out, ",\"choices\":[");
     for (unsigned i = 0; i < answer->n_choices; ++i) {
-        const struct choice *choice = &answer->choices[i];
+        struct choice *choice = &answer->choices[i];
         app_text_add(out, i ? "," : "");
         add_choice(out, choice, app_text_of(&choice->content), choice->content.size, true);
     }

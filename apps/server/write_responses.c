@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "server/answer.h"
+#include "server/logprobs.h"
 
 // What item is open in the stream.
 enum { NOTHING, THOUGHT, ANSWER };
@@ -36,7 +37,9 @@ static void add_message(struct text *out, const struct choice *choice, unsigned 
                     part_of(choice->answer), index);
     if (ended) {
         add_string(out, "{\"type\":\"output_text\",\"text\":", &choice->content);
-        app_text_add(out, ",\"annotations\":[],\"logprobs\":[]}");
+        app_text_add(out, ",\"annotations\":[],\"logprobs\":");
+        logprobs_write_list(out, choice, 0);
+        app_text_add(out, "}");
     }
     app_text_format(out, "],\"status\":\"%s\"}", ended ? "completed" : "in_progress");
 }
@@ -147,7 +150,11 @@ static void send_part(struct choice *choice, const char *event, const char *pref
     struct text out = place(choice, prefix);
     app_text_format(&out, ",\"part\":{\"type\":\"%s\"", type);
     add_string(&out, ",\"text\":", text);
-    app_text_add(&out, *prefix == 'm' ? ",\"annotations\":[],\"logprobs\":[]}" : "}");
+    if (*prefix == 'm') {
+        app_text_add(&out, ",\"annotations\":[],\"logprobs\":");
+        logprobs_write_list(&out, choice, text->size ? 0 : choice->n_tokens);
+    }
+    app_text_add(&out, "}");
     send_event(choice->answer, event, &out);
 }
 
@@ -173,7 +180,9 @@ static void close_item(struct choice *choice)
         send_item(choice, "response.output_item.done", KARAT_PIECE_THOUGHT, true);
     } else {
         out = place(choice, "msg");
-        add_string(&out, ",\"logprobs\":[],\"text\":", &choice->content);
+        app_text_add(&out, ",\"logprobs\":");
+        logprobs_write_list(&out, choice, 0);
+        add_string(&out, ",\"text\":", &choice->content);
         send_event(choice->answer, "response.output_text.done", &out);
         send_part(choice, "response.content_part.done", "msg", "output_text", &choice->content);
         send_item(choice, "response.output_item.done", KARAT_PIECE_ANSWER, true);
@@ -212,7 +221,12 @@ static void piece(struct choice *choice, enum karat_piece kind, const char *text
     if (choice->phase == NOTHING)
         open_item(choice, wanted);
     struct text out = place(choice, thought ? "rs" : "msg");
-    app_text_add(&out, thought ? ",\"delta\":" : ",\"logprobs\":[],\"delta\":");
+    if (!thought) {
+        app_text_add(&out, ",\"logprobs\":");
+        logprobs_write_list(&out, choice, choice->n_told);
+        choice->n_told = choice->n_tokens;
+    }
+    app_text_add(&out, ",\"delta\":");
     app_text_json(&out, text, size);
     send_event(choice->answer, thought ? "response.reasoning_text.delta" : "response.output_text.delta", &out);
 }

@@ -64,6 +64,18 @@ const claims = {
         assert.equal(reply.choices[0].message.content, answer);
         assert.equal(reply.usage.completion_tokens, 10);
     },
+    async "openai puts the log probabilities of a stream together"() {
+        const ask = { model: "pebble", messages: hello, temperature: 0, logprobs: true, top_logprobs: 2 };
+        const whole = (await openai.chat.completions.create(ask)).choices[0].logprobs.content;
+        const streamed = (await openai.chat.completions.stream(ask).finalChatCompletion()).choices[0].logprobs.content;
+        const text = (tokens) => Buffer.concat(tokens.map((token) => Buffer.from(token.bytes))).toString();
+        assert.equal(text(whole), answer);
+        assert.equal(text(streamed), answer);
+        assert.ok(streamed.every((token) => token.top_logprobs.length === 2 && token.logprob <= 0));
+        const response = await openai.responses.create({ model: "pebble", input: "Hello!", temperature: 0,
+            include: ["message.output_text.logprobs"] });
+        assert.equal(text(response.output[0].content[0].logprobs), answer);
+    },
     async "openai runs a tool loop, streaming"() {
         const asked = [];
         const runner = openai.chat.completions.runTools({

@@ -136,7 +136,7 @@ OPEN = [
                "error.message": R("exceeds the available context size")}),
     # what is not there yet is said, not dropped
     ("a format that is text", "POST", "/v1/chat/completions", chat(response_format={"type": "text"}, max_tokens=1), {}, 200, {}),
-    ("logprobs", "POST", "/v1/chat/completions", chat(logprobs=True), {}, 501, {"error.param": "logprobs"}),
+    ("speech", "POST", "/v1/chat/completions", chat(audio={"voice": "x"}), {}, 501, {"error.param": "audio"}),
     # what an answer must keep to
     ("a schema", "POST", "/v1/chat/completions", chat(response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": CHOICE}}),
      {}, 200, {"choices.0.message.content": R(r'^\{"a": ?"(x|yy)"\}$'), "choices.0.finish_reason": "stop"}),

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""test_sampling.py PROGRAM [NAME...] : how karat serve draws tokens and what it tells of them: log probabilities, biases,
+budgets of thought, calls and responses that are kept. Rows and stories are as in test_http.py.
+"""
+import json
+import math
+import sys
+
+from served import Server, program_of
+from test_http import ANSWER, ASK_WEATHER, HELLO, R, WEATHER, chat, check_row, messages, tell, wrong
+
+INVALID = "invalid_request_error"
+TOKENS = ["Hello", "!", " ", "How", " can", " I", " help", " you", "?"]
+
+ROWS = [
+    # log probabilities
+    ("log probabilities of a chat", "POST", "/v1/chat/completions", chat(logprobs=True, top_logprobs=2), {}, 200,
+     {"choices.0.logprobs.content.0.token": "Hello", "choices.0.logprobs.content.0.bytes": [72, 101, 108, 108, 111],
+      "choices.0.logprobs.content.0.top_logprobs.0.token": "Hello", "choices.0.logprobs.refusal": None}),
+    ("none where nobody asked", "POST", "/v1/chat/completions", chat(max_tokens=1, logprobs=False, top_logprobs=0), {}, 200,
+     {"choices.0.logprobs": None}),
+    ("log probabilities of a completion", "POST", "/v1/completions", {"prompt": "The", "max_tokens": 3, "temperature": 0, "logprobs": 2},
+     {}, 200, {"choices.0.logprobs.text_offset.0": 0, "choices.0.logprobs.token_logprobs": R(r"^\[-?[\d.e-]+(, -?[\d.e-]+){2}\]$"),
+               "choices.0.logprobs.top_logprobs.2": R(r'^\{"[^:]*": -?[\d.e-]+, "[^:]*": -?[\d.e-]+\}$')}),
+    ("log probabilities of a response", "POST", "/v1/responses", {"input": "Hello!", "temperature": 0, "top_logprobs": 1,
+        "include": ["message.output_text.logprobs"]}, {}, 200,
+     {"output.0.content.0.logprobs.0.token": "Hello", "output.0.content.0.logprobs.0.top_logprobs.0.token": "Hello"}),
+    ("a response without them", "POST", "/v1/responses", {"input": "Hello!", "max_output_tokens": 2}, {}, 200,
+     {"output.0.content.0.logprobs": []}),
+    ("messages have none and say nothing", "POST", "/v1/messages", messages(logprobs=True), {}, 200, {"content.0.text": ANSWER}),
+    ("logprobs is a switch", "POST", "/v1/chat/completions", chat(logprobs=2), {}, 400,
+     wrong(INVALID, "logprobs is 2, expected true or false", "logprobs")),
+    ("top_logprobs without logprobs", "POST", "/v1/chat/completions", chat(top_logprobs=2), {}, 400,
+     wrong(INVALID, "top_logprobs is given, but logprobs is not true", "top_logprobs")),
+    ("too many top_logprobs", "POST", "/v1/chat/completions", chat(logprobs=True, top_logprobs=21), {}, 400,
+     wrong(INVALID, "top_logprobs is 21, expected a whole number from 0 to 20", "top_logprobs")),
+    ("too many of a completion", "POST", "/v1/completions", {"prompt": "a", "logprobs": 21}, {}, 400,
+     wrong(INVALID, "logprobs is 21, expected a whole number from 0 to 20", "logprobs")),
+    ("half a log probability", "POST", "/v1/responses", {"input": "a", "top_logprobs": 0.5}, {}, 400,
+     wrong(INVALID, "top_logprobs is 0.5, expected a whole number from 0 to 20", "top_logprobs")),
+    ("an include that is no list", "POST", "/v1/responses", {"input": "a", "include": "all"}, {}, 400,
+     wrong(INVALID, "include is a string, expected a list of names", "include")),
+]
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def check_tokens(tokens, text, n_top):
+    assert "".join(bytes(t["bytes"]).decode("utf-8", "surrogateescape") for t in tokens).encode("utf-8", "surrogateescape") == text.encode()
+    for t in tokens:
+        tops = t["top_logprobs"]
+        assert math.isfinite(t["logprob"]) and t["logprob"] <= 0 and len(tops) == n_top, t
+        assert all(a["logprob"] >= b["logprob"] for a, b in zip(tops, tops[1:])) and tops[0]["logprob"] >= t["logprob"], t
+
+
+def log_probabilities_of_a_stream_come_with_their_text(server):
+    body = chat(logprobs=True, top_logprobs=3)
+    whole = server.ask("POST", "/v1/chat/completions", body)[2]["choices"][0]
+    chunks = [data["choices"][0] for _, data in server.events("/v1/chat/completions", {**body, "stream": True})[:-1]]
+    tokens, text = [], ""
+    for chunk in chunks:
+        text += chunk["delta"].get("content") or ""
+        if "content" in chunk["delta"] and chunk["delta"]["content"]:
+            tokens += chunk["logprobs"]["content"]
+            check_tokens(tokens, text, 3)
+        else:
+            assert chunk["logprobs"] is None, chunk
+    assert [t["token"] for t in tokens] == [t["token"] for t in whole["logprobs"]["content"]] == TOKENS, tokens
+    assert all(abs(a["logprob"] - b["logprob"]) < 1e-2 for a, b in zip(tokens, whole["logprobs"]["content"]))
+
+
+def what_a_stop_text_holds_back_is_in_no_token(server):
+    for stop, want in ((" help", TOKENS[:6]), ("elp", TOKENS[:6]), ("ow can I he", TOKENS[:3])):
+        choice = server.ask("POST", "/v1/chat/completions", chat(logprobs=True, stop=stop))[2]["choices"][0]
+        assert [t["token"] for t in choice["logprobs"]["content"]] == want, (stop, choice)
+
+
+def thoughts_and_calls_have_no_tokens(server):
+    choice = server.ask("POST", "/v1/chat/completions", chat(logprobs=True, top_logprobs=1, reasoning_effort="high"))[2]["choices"][0]
+    check_tokens(choice["logprobs"]["content"], choice["message"]["content"], 1)
+    assert choice["message"]["reasoning_content"]
+    choice = server.ask("POST", "/v1/chat/completions", {**ASK_WEATHER, "logprobs": True})[2]["choices"][0]
+    assert choice["message"]["tool_calls"] and choice["logprobs"]["content"] == [], choice
+
+
+def characters_of_several_tokens_are_spelled_by_bytes(server):
+    body = {"messages": [{"role": "user", "content": "Show me some emoji."}], "temperature": 0, "logprobs": True, "top_logprobs": 20}
+    choice = server.ask("POST", "/v1/chat/completions", body)[2]["choices"][0]
+    check_tokens(choice["logprobs"]["content"], choice["message"]["content"], 20)
+    assert any(t["token"].startswith("\\xf0") for t in choice["logprobs"]["content"]), choice
+
+
+def a_completion_streams_its_lists_one_after_the_other(server):
+    body = {"prompt": "The", "max_tokens": 6, "temperature": 0, "logprobs": 1}
+    whole = server.ask("POST", "/v1/completions", body)[2]["choices"][0]
+    chunks = [data["choices"][0] for _, data in server.events("/v1/completions", {**body, "stream": True})[:-1]]
+    joined = {name: sum((c["logprobs"][name] for c in chunks), []) for name in whole["logprobs"]}
+    assert joined["tokens"] == whole["logprobs"]["tokens"] and joined["text_offset"] == whole["logprobs"]["text_offset"]
+    assert all(abs(a - b) < 1e-2 for a, b in zip(joined["token_logprobs"], whole["logprobs"]["token_logprobs"]))
+    assert all(list(top) == [token] for top, token in zip(joined["top_logprobs"], joined["tokens"])), joined
+    assert "".join(whole["logprobs"]["tokens"]) == whole["text"]
+    assert all(whole["text"][at:].startswith(token) for at, token in zip(whole["logprobs"]["text_offset"], whole["logprobs"]["tokens"]))
+
+
+def a_response_streams_log_probabilities_with_its_deltas(server):
+    events = server.events("/v1/responses", {"input": "Hello!", "temperature": 0, "stream": True, "top_logprobs": 2,
+                                             "include": ["message.output_text.logprobs"]})
+    tokens = sum((d["logprobs"] for n, d in events if n == "response.output_text.delta"), [])
+    check_tokens(tokens, ANSWER, 2)
+    part = events[-1][1]["response"]["output"][0]["content"][0]
+    done = next(d for n, d in events if n == "response.output_text.done")
+    added = next(d for n, d in events if n == "response.content_part.added")
+    assert part["logprobs"] == tokens == done["logprobs"] and added["part"]["logprobs"] == []
+
+
+STORIES = [log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
+           thoughts_and_calls_have_no_tokens, characters_of_several_tokens_are_spelled_by_bytes,
+           a_completion_streams_its_lists_one_after_the_other, a_response_streams_log_probabilities_with_its_deltas]
+
+
+def main():
+    program, names = program_of(sys.argv[1]), sys.argv[2:]
+    chosen = lambda name: not names or any(n in name for n in names)
+    n, faults = 0, []
+    with Server(program, "--alias", "demo", "--ctx", "1024", "--parallel", "2") as server:
+        for row in filter(lambda row: chosen(row[0]), ROWS):
+            n, faults = n + 1, faults + tell(server, lambda s, row=row: check_row(s, row), row[0])
+        for story in filter(lambda story: chosen(story.__name__), STORIES):
+            n, faults = n + 1, faults + tell(server, story, story.__name__)
+    print("\n".join(f"FAIL {f}" for f in faults))
+    print(f"{n} cases, {len(faults)} failed")
+    return 1 if faults or not n else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
