@@ -16,8 +16,9 @@ bool ahead_plan(struct gemma_drawing *out, const struct gpu_plan *device, bool f
 {
     const struct sampler_options *options = sampler_options(sampler);
     const bool penalties = sampler_has_penalties(sampler);
-    if ((device->cpu && !forced) || !sampler_is_short(sampler) || n_never > OP_NEVER_MAX ||
-        (penalties && options->penalty_window < OP_SAMPLE_SLOTS))
+    // A device knows of no biases.
+    if ((device->cpu && !forced) || !sampler_is_short(sampler) || sampler_has_biases(sampler) ||
+        n_never > OP_NEVER_MAX || (penalties && options->penalty_window < OP_SAMPLE_SLOTS))
         return false;
     const uint32_t top_k = options->temperature == 0 ? 1 : options->top_k;
     const uint32_t wanted = top_k + (uint32_t)n_never + (penalties ? MARGIN_OF_PENALTIES : 0);

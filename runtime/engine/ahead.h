@@ -31,8 +31,8 @@ struct ahead {
     bool spoiled; // by a test: the device gets wrong numbers
 };
 
-// Whether the device is to draw, and how. Pure. Not where it cannot: a list that is not short, a window shorter than
-// what runs ahead. Not on a software device either, unless `forced`: there the host's own sampling is as fast.
+// Whether the device is to draw, and how. Pure. Not where it cannot: a list that is not short, biases, a window shorter
+// than what runs ahead. Not on a software device either, unless `forced`: there the host's own sampling is as fast.
 bool ahead_plan(struct gemma_drawing *out, const struct gpu_plan *device, bool forced, const struct sampler *sampler,
                 const uint32_t *never, size_t n_never);
 

@@ -167,6 +167,8 @@ static struct sampler_options sampling_options(const struct karat_model *model, 
         .frequency_penalty = wish->frequency_penalty,
         .penalty_window = wish->repeat_window,
         .seed = wish->seed ? wish->seed : clock_ns(),
+        .biases = wish->biases,
+        .n_biases = wish->n_biases,
         .never = model->never_sampled,
         .n_never = model->n_never_sampled,
     };

@@ -37,7 +37,7 @@ struct generation {
     struct constraint constraint;
     struct stream stream;
     struct stop_filter filter;
-    char *characters; // [STREAM_OUT_BYTES(longest token)]
+    char *characters;  // [STREAM_OUT_BYTES(longest token)]
     struct text ready; // of the answer: final, and passed on with the next piece
     struct text content, thinking, calls;
     struct token_log log; // where on_token wants to know

@@ -72,8 +72,10 @@ static void destroy_request(struct request *request)
 static enum karat_status copy_options(struct request *request, const struct karat_generate_options *options,
                                       struct karat_error *err)
 {
+    const size_t n_biases = options->sampling.n_biases;
     const char **stop = arena_alloc(&request->arena, options->n_stop + 1, sizeof *stop);
-    bool failed = !stop;
+    struct karat_bias *biases = arena_alloc(&request->arena, n_biases + 1, sizeof *biases);
+    bool failed = !stop || !biases;
     for (size_t i = 0; i < options->n_stop && !failed; ++i) {
         stop[i] = arena_text(&request->arena, options->stop[i], strlen(options->stop[i]));
         failed = !stop[i];
@@ -81,7 +83,12 @@ static enum karat_status copy_options(struct request *request, const struct kara
     request->options = *options;
     request->options.stop = stop;
     request->options.tools = NULL;
-    return failed ? status_fail(err, KARAT_ERR_MEMORY, "no memory for the stop texts") : KARAT_OK;
+    if (failed)
+        return status_fail(err, KARAT_ERR_MEMORY, "no memory for the options of a request");
+    if (n_biases > 0)
+        memcpy(biases, options->sampling.biases, n_biases * sizeof *biases);
+    request->options.sampling.biases = biases;
+    return KARAT_OK;
 }
 
 static enum karat_status read_prompt(struct request *request, const struct karat_model *model,

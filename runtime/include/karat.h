@@ -264,6 +264,13 @@ struct karat_logprob {
 typedef void karat_token_fn(void *user, const struct karat_logprob *token, const struct karat_logprob *top,
                             size_t n_top);
 
+// What is added to the score of a token before penalties, temperature and cuts: -1e6 .. 1e6, or minus infinity, which
+// bans the token. Where what the answer must keep to lets only banned tokens pass, one of them comes all the same.
+struct karat_bias {
+    uint32_t id;
+    float bias;
+};
+
 // Zero in a field means: the model file's recommendation where it has one, else off.
 struct karat_sampling {
     float temperature; // < 0 or `greedy`: always the best token
@@ -274,6 +281,8 @@ struct karat_sampling {
     uint32_t repeat_window; // 0: 64
     uint64_t seed;          // 0: from the clock
     bool greedy;
+    const struct karat_bias *biases; // n_biases of them; those of the same token add up
+    size_t n_biases;
 };
 
 enum karat_tool_choice {

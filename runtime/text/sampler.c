@@ -8,6 +8,7 @@
 #include "base/arena.h"
 
 #define WEIGHT_MIN 1e-305 // below the smallest that exp_of() gives
+#define BIAS_MAX 1e6
 
 struct candidate {
     float score;
@@ -21,6 +22,7 @@ struct sampler {
     struct sampler_options options; // normalised: no zero that stands for something else
     struct candidate *candidates;   // [n_vocab]
     uint8_t *never;                 // [n_vocab] 1: never sampled
+    float *biases;                  // [n_vocab] where options.n_biases is not 0
     uint32_t *counts;               // [n_vocab] times among the accepted tokens in the window
     uint32_t *window;               // [SAMPLER_WINDOW_MAX] the accepted tokens, as a ring
     uint32_t n_window, window_at;
@@ -82,9 +84,10 @@ enum karat_status sampler_create(struct sampler **out, uint32_t n_vocab, struct 
     sampler->n_vocab = n_vocab;
     sampler->candidates = arena_alloc(&sampler->arena, n_vocab, sizeof *sampler->candidates);
     sampler->never = arena_alloc(&sampler->arena, n_vocab, sizeof *sampler->never);
+    sampler->biases = arena_alloc(&sampler->arena, n_vocab, sizeof *sampler->biases);
     sampler->counts = arena_alloc(&sampler->arena, n_vocab, sizeof *sampler->counts);
     sampler->window = arena_alloc(&sampler->arena, SAMPLER_WINDOW_MAX, sizeof *sampler->window);
-    if (!sampler->candidates || !sampler->never || !sampler->counts || !sampler->window)
+    if (!sampler->candidates || !sampler->never || !sampler->biases || !sampler->counts || !sampler->window)
         TRY(status_fail(err, KARAT_ERR_MEMORY, "no memory for a sampler of %u tokens", n_vocab));
     TRY(sampler_begin(sampler, NULL, err));
     *out = sampler;
@@ -123,6 +126,16 @@ enum karat_status sampler_check(const struct sampler_options *options, uint32_t 
     if (options->penalty_window > SAMPLER_WINDOW_MAX)
         return status_fail(err, KARAT_ERR_ARGUMENT, "the penalty window is %u tokens, at most %u expected",
                            options->penalty_window, SAMPLER_WINDOW_MAX);
+    for (size_t i = 0; i < options->n_biases; ++i) {
+        const struct karat_bias bias = options->biases[i];
+        if (bias.id >= n_vocab)
+            return status_fail(err, KARAT_ERR_ARGUMENT, "a bias is for token %u, but the vocabulary has only %u tokens",
+                               bias.id, n_vocab);
+        if (!(bias.bias >= -BIAS_MAX && bias.bias <= BIAS_MAX) && bias.bias != -INFINITY)
+            return status_fail(err, KARAT_ERR_ARGUMENT,
+                               "the bias of token %u is %g, %g to %g or minus infinity expected", bias.id,
+                               (double)bias.bias, -BIAS_MAX, BIAS_MAX);
+    }
     for (size_t i = 0; i < options->n_never; ++i)
         if (options->never[i] >= n_vocab)
             return status_fail(err, KARAT_ERR_ARGUMENT,
@@ -141,11 +154,16 @@ enum karat_status sampler_begin(struct sampler *sampler, const struct sampler_op
     memset(sampler->never, 0, sampler->n_vocab * sizeof *sampler->never);
     for (size_t i = 0; i < options->n_never; ++i)
         sampler->never[options->never[i]] = 1;
+    if (options->n_biases > 0)
+        memset(sampler->biases, 0, sampler->n_vocab * sizeof *sampler->biases);
+    for (size_t i = 0; i < options->n_biases; ++i)
+        sampler->biases[options->biases[i].id] += options->biases[i].bias;
     memset(sampler->counts, 0, sampler->n_vocab * sizeof *sampler->counts);
     sampler->n_window = sampler->window_at = 0;
     sampler->random = options->seed;
     sampler->options = *options;
     sampler->options.never = NULL;
+    sampler->options.biases = NULL;
     struct sampler_options *own = &sampler->options;
     own->top_k = own->top_k == 0 || own->top_k > sampler->n_vocab ? sampler->n_vocab : own->top_k;
     own->top_p = own->top_p == 0 ? 1 : own->top_p;
@@ -240,12 +258,12 @@ static size_t n_kept(const struct sampler *sampler)
 }
 
 // The best of n tokens that may be sampled, n_kept() of them, with their scores after the penalties, in no order.
-// ids NULL: the token at i is i. mask NULL: all of them. Returns how many there are.
+// ids NULL: the token at i is i. mask NULL: all of them. biases NULL: none. Returns how many there are.
 //
 // The list grows to some multiple of `keep`, then only the best stay, and a score that is not above the worst of them
 // is passed over from then on: it could only be a tie, which the lower id wins. So ids ascend, unless they are few.
 static size_t gather(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n_scores,
-                     const uint32_t *mask)
+                     const uint32_t *mask, const float *biases)
 {
     const size_t keep = n_kept(sampler);
     const bool penalties = has_penalties(&sampler->options);
@@ -259,7 +277,7 @@ static size_t gather(struct sampler *sampler, const uint32_t *ids, const float *
             i += 31; // a mask goes with all scores in order
         if (id >= sampler->n_vocab || (mask && !(mask[id / 32] >> id % 32 & 1)))
             continue;
-        float score = scores[i];
+        float score = biases ? scores[i] + biases[id] : scores[i];
         if (penalties && sampler->counts[id] > 0)
             score = penalise(&sampler->options, score, sampler->counts[id]);
         // Not true for a NaN either.
@@ -392,7 +410,11 @@ static enum karat_status pick(struct sampler *sampler, size_t n, uint32_t *id, s
 enum karat_status sampler_sample_among(struct sampler *sampler, const float *logits, const uint32_t *mask, uint32_t *id,
                                        struct karat_error *err)
 {
-    return pick(sampler, gather(sampler, NULL, logits, sampler->n_vocab, mask), id, err);
+    const float *biases = sampler_has_biases(sampler) ? sampler->biases : NULL;
+    size_t n = gather(sampler, NULL, logits, sampler->n_vocab, mask, biases);
+    if (n == 0 && mask && biases)
+        n = gather(sampler, NULL, logits, sampler->n_vocab, mask, NULL);
+    return pick(sampler, n, id, err);
 }
 
 enum karat_status sampler_sample(struct sampler *sampler, const float *logits, uint32_t *id, struct karat_error *err)
@@ -410,6 +432,11 @@ const struct sampler_options *sampler_options(const struct sampler *sampler)
 bool sampler_has_penalties(const struct sampler *sampler)
 {
     return has_penalties(&sampler->options);
+}
+
+bool sampler_has_biases(const struct sampler *sampler)
+{
+    return sampler->options.n_biases > 0;
 }
 
 uint32_t sampler_n_vocab(const struct sampler *sampler)
@@ -430,7 +457,7 @@ bool sampler_is_short(const struct sampler *sampler)
 enum karat_status sampler_pick(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n,
                                uint32_t *id, struct karat_error *err)
 {
-    return pick(sampler, gather(sampler, ids, scores, n, NULL), id, err);
+    return pick(sampler, gather(sampler, ids, scores, n, NULL, NULL), id, err);
 }
 
 void sampler_foresee(const struct sampler *sampler, uint32_t n_ahead, double *at, uint32_t *leaving)

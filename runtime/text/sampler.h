@@ -1,7 +1,7 @@
 // text/sampler.h -- the next token from its scores.
 //
 // The steps, each on what the one before left:
-//   1. tokens that are never sampled, and scores that are NaN or minus infinity, leave
+//   1. biases are added to scores; tokens that are never sampled, and scores that are NaN or minus infinity, leave
 //   2. penalties: a token among the last `penalty_window` accepted ones has its score divided by repeat_penalty if it
 //      is positive, else multiplied by it; then frequency_penalty times its count and presence_penalty are taken off
 //   3. top-k: the k best stay
@@ -10,6 +10,7 @@
 //   6. min-p: tokens with at least min_p times the best probability stay
 //   7. one random number picks a token by its probability: the probabilities are laid end to end, of a short list
 //      (see sampler_pick()) in the order of the ranks, else of the ids where no cut has moved them
+// Where a mask lets only tokens pass that a bias of minus infinity bans, the mask wins: the biases do not count then.
 // llama.cpp has the same steps but by default applies the temperature last, so that its top-p and min-p see the
 // probabilities at temperature 1; at that temperature there is no difference. Equal scores rank by id, the lower one
 // first, everywhere.
@@ -33,6 +34,8 @@ struct sampler_options {
     float presence_penalty, frequency_penalty;
     uint32_t penalty_window; // tokens, at most SAMPLER_WINDOW_MAX; 0: 64
     uint64_t seed;
+    const struct karat_bias *biases; // [n_biases], those of the same token add up; read by sampler_begin(), not kept
+    size_t n_biases;
     const uint32_t *never; // [n_never] ids that are never sampled; read by sampler_begin(), not kept
     size_t n_never;
 };
@@ -70,9 +73,11 @@ enum karat_status sampler_sample_among(struct sampler *sampler, const float *log
 
 #define SAMPLER_SHORTLIST_MAX 64u
 
-// The options in force, with no zero that stands for something else but temperature and top_k's; `never` is NULL.
+// The options in force, with no zero that stands for something else but temperature and top_k's; `never` and `biases`
+// are NULL.
 const struct sampler_options *sampler_options(const struct sampler *sampler);
 bool sampler_has_penalties(const struct sampler *sampler);
+bool sampler_has_biases(const struct sampler *sampler);
 uint32_t sampler_n_vocab(const struct sampler *sampler);
 
 // [n_vocab] how often each token is among the accepted ones in the window; lent until the next call.
@@ -84,7 +89,8 @@ bool sampler_is_short(const struct sampler *sampler);
 
 // What sampler_sample() would say if only these n tokens, each once and with their scores before the penalties, had
 // usable ones: the same as for all scores if the tokens that would be left after step 3 are among them. Others outside
-// the vocabulary are passed over. n is at most top_k (greedy: 1) + 64; only where sampler_is_short().
+// the vocabulary are passed over. n is at most top_k (greedy: 1) + 64; only where sampler_is_short(), and
+// not with biases.
 enum karat_status sampler_pick(struct sampler *sampler, const uint32_t *ids, const float *scores, size_t n,
                                uint32_t *id, struct karat_error *err);
 

@@ -124,6 +124,29 @@ TEST(answers_follow_a_grammar)
     }
 }
 
+TEST(what_an_answer_must_keep_to_wins_over_bans)
+{
+    struct karat_model_facts facts;
+    struct karat_generate_options options = hot(1);
+    struct karat_reply reply = { 0 };
+    struct karat_error err = { 0 };
+    REQUIRE(open_demo(t));
+    karat_model_describe(demo, &facts);
+    struct karat_bias *biases = calloc(facts.n_vocab, sizeof *biases);
+    REQUIRE(biases);
+    for (uint32_t i = 0; i < facts.n_vocab; ++i)
+        biases[i] = (struct karat_bias){ i, -INFINITY };
+    options.sampling.biases = biases;
+    options.sampling.n_biases = facts.n_vocab;
+    options.grammar = "root ::= \"yes\"";
+    REQUIRE_OK(karat_chat(session, ASK, &options, &reply, &err), err);
+    CHECK_TEXT(reply.content, "yes");
+    karat_reply_free(&reply);
+    options.grammar = NULL;
+    CHECK_UINT(karat_chat(session, ASK, &options, &reply, &err), KARAT_ERR_ARGUMENT);
+    free(biases);
+}
+
 TEST(an_answer_that_is_too_long_for_its_schema_stops_at_the_limit)
 {
     struct karat_generate_options options = hot(1);

@@ -532,6 +532,35 @@ TEST(a_seed_makes_an_answer_repeatable)
     free(first);
 }
 
+TEST(biases_turn_an_answer)
+{
+    uint32_t *ids = NULL;
+    size_t n_ids = 0;
+    REQUIRE(open_demo(t));
+    struct exchange banned = greedy(), wanted = greedy(), bad = greedy();
+    REQUIRE_OK(karat_tokenize(demo, "Hello", 5, 0, &ids, &n_ids, &banned.err), banned.err);
+    CHECK_UINT(n_ids, 1);
+    const struct karat_bias ban = { ids[0], -INFINITY }, wish = { ids[0], 100 }, beyond = { 1u << 20, 1 };
+    banned.options.sampling.biases = &ban;
+    wanted.options.sampling.biases = &wish;
+    bad.options.sampling.biases = &beyond;
+    banned.options.sampling.n_biases = wanted.options.sampling.n_biases = bad.options.sampling.n_biases = 1;
+    say(&banned, HELLO);
+    if (is_answered(t, &banned))
+        CHECK(!strstr(banned.reply.content, "Hello") && banned.reply.content[0]);
+    wanted.options.max_tokens = 3;
+    say(&wanted, HELLO);
+    if (is_answered(t, &wanted))
+        CHECK_TEXT(wanted.reply.content, "HelloHelloHello");
+    say(&bad, HELLO);
+    CHECK_UINT(bad.status, KARAT_ERR_ARGUMENT);
+    CHECK_TEXT(bad.err.text, "a bias is for token 1048576, but the vocabulary has only 2048 tokens");
+    karat_free(ids);
+    end_exchange(&banned);
+    end_exchange(&wanted);
+    end_exchange(&bad);
+}
+
 TEST(a_negative_temperature_is_greedy)
 {
     struct exchange e = greedy();

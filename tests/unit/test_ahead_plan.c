@@ -5,6 +5,7 @@
 #define N_VOCAB 2000
 
 static const uint32_t never[OP_NEVER_MAX + 1] = { 0, 2, 4 };
+static const struct karat_bias bias = { 7, 1 };
 
 static const struct row {
     const char *name;
@@ -42,6 +43,7 @@ static const struct row {
       0,
       false },
     { "which does not matter without penalties", { .penalty_window = 1 }, false, false, 0, true, 1, false },
+    { "biases", { .biases = &bias, .n_biases = 1 }, false, true, 0, false, 0, false },
     { "a software device", { .temperature = 0 }, true, false, 0, false, 0, false },
     { "a software device in a test", { .temperature = 0 }, true, true, 0, true, 1, false },
     { "which cannot force what cannot be", { .temperature = 1 }, true, true, 0, false, 0, false },

@@ -211,9 +211,53 @@ TEST(penalties_follow_the_window)
     sampler_destroy(sampler);
 }
 
+TEST(biases_come_before_everything_else)
+{
+    static const float logits[N] = { 1, 5, 4, 3, 0, 0, 0, -INFINITY };
+    static const uint32_t only_banned[] = { 1u << 1 | 1u << 2 }, others[] = { 1u << 1 | 1u << 4 };
+    static const struct {
+        const char *name;
+        struct karat_bias biases[3];
+        size_t n;
+        const uint32_t *mask;
+        uint32_t want;
+        float repeat_penalty; // of token 1
+    } cases[] = {
+        { "none", { { 0 } }, 0, NULL, 1, 0 },
+        { "up", { { 3, 3 } }, 1, NULL, 3, 0 },
+        { "down", { { 1, -1.5f } }, 1, NULL, 2, 0 },
+        { "those of one token add up", { { 3, 1 }, { 3, 1.5f } }, 2, NULL, 3, 0 },
+        { "a ban", { { 1, -INFINITY } }, 1, NULL, 2, 0 },
+        { "a ban outweighs", { { 1, 100 }, { 1, -INFINITY }, { 1, 100 } }, 3, NULL, 2, 0 },
+        { "what cannot be is not made possible", { { 7, 1e6f } }, 1, NULL, 1, 0 },
+        { "before the penalty", { { 1, 3 } }, 1, NULL, 2, 3 },
+        { "a mask wins over a ban", { { 1, -INFINITY }, { 2, -INFINITY } }, 2, only_banned, 1, 0 },
+        { "but not while there is another", { { 1, -INFINITY } }, 1, others, 4, 0 },
+    };
+    for (size_t i = 0; i < COUNT(cases); ++i) {
+        const struct sampler_options options = { .biases = cases[i].biases,
+                                                 .n_biases = cases[i].n,
+                                                 .repeat_penalty = cases[i].repeat_penalty };
+        struct karat_error err = { 0 };
+        uint32_t id = UINT32_MAX;
+        t->row = cases[i].name;
+        struct sampler *sampler = start(t, N, &options);
+        CHECK(sampler_has_biases(sampler) == (cases[i].n > 0));
+        sampler_accept(sampler, 1);
+        if (test_check(t, sampler_sample_among(sampler, logits, cases[i].mask, &id, &err) == KARAT_OK, __FILE__,
+                       __LINE__, "%s", err.text))
+            CHECK_UINT(id, cases[i].want);
+        // The next answer knows nothing of them.
+        if (CHECK(sampler_begin(sampler, NULL, &err) == KARAT_OK))
+            check_sample(t, sampler, logits, 1);
+        sampler_destroy(sampler);
+    }
+}
+
 TEST(options_out_of_range_are_refused_and_change_nothing)
 {
     static const uint32_t never[] = { 8 };
+    static const struct karat_bias biases[] = { { 8, 1 }, { 3, NAN }, { 3, INFINITY }, { 3, -2e6f } };
     static const struct {
         struct sampler_options options;
         const char *sentence;
@@ -224,6 +268,13 @@ TEST(options_out_of_range_are_refused_and_change_nothing)
         { { .top_p = 1.5f }, "top-p is 1.5, 0 to 1 expected" },
         { { .min_p = -0.5f }, "min-p is -0.5, 0 to 1 expected" },
         { { .repeat_penalty = -2 }, "repeat penalty is -2, 0 to 1e+06 expected" },
+        { { .biases = &biases[0], .n_biases = 1 }, "a bias is for token 8, but the vocabulary has only 8 tokens" },
+        { { .biases = &biases[1], .n_biases = 1 },
+          "the bias of token 3 is nan, -1e+06 to 1e+06 or minus infinity expected" },
+        { { .biases = &biases[2], .n_biases = 1 },
+          "the bias of token 3 is inf, -1e+06 to 1e+06 or minus infinity expected" },
+        { { .biases = &biases[3], .n_biases = 1 },
+          "the bias of token 3 is -2e+06, -1e+06 to 1e+06 or minus infinity expected" },
         { { .penalty_window = 65537 }, "the penalty window is 65537 tokens, at most 65536 expected" },
         { { .never = never, .n_never = 1 }, "token 8 shall never be sampled, but the vocabulary has only 8 tokens" },
     };
