@@ -42,7 +42,7 @@ static const struct {
 static const struct {
     const char *name;
 } refused[] = {
-    { "logit_bias" }, { "thinking_budget" }, { "audio" }, { "prediction" }, { "samplers" }, { "previous_response_id" },
+    { "thinking_budget" }, { "audio" }, { "prediction" }, { "samplers" }, { "previous_response_id" },
 };
 
 void ask_free(struct ask *ask)
@@ -52,6 +52,7 @@ void ask_free(struct ask *ask)
     for (size_t i = 0; i < ask->n_stops; ++i)
         free(ask->stops[i]);
     free(ask->prompts);
+    free(ask->biases);
     app_text_free(&ask->chat);
     app_text_free(&ask->begun);
     app_text_free(&ask->schema);
@@ -243,6 +244,8 @@ void ask_finish(struct ask *ask, uint32_t n_vocab)
     s->presence_penalty = (float)ask->presence_penalty.number;
     s->frequency_penalty = (float)ask->frequency_penalty.number;
     s->seed = seed_of(&ask->seed);
+    s->biases = ask->biases;
+    s->n_biases = ask->n_biases;
     ask->generate.n_top = ask->n_top;
     ask->generate.thinking = ask->thinking;
     ask->generate.schema = ask->schema.size ? ask->schema.data : NULL;

@@ -44,6 +44,8 @@ struct ask {
     enum karat_tool_choice tool_choice;
     struct text tool; // the only one that may be called; empty: any
 
+    struct karat_bias *biases;
+    size_t n_biases;
     char *stops[ASK_STOPS_MAX];
     size_t n_stops;
     struct karat_generate_options
@@ -89,6 +91,9 @@ bool ask_check_format(const struct ask *ask, bool has_tools, struct fault *fault
 bool ask_read_logprobs(struct ask *ask, const struct json *json, struct fault *fault);
 bool ask_read_logprobs_count(struct ask *ask, const struct json *json, struct fault *fault);
 bool ask_read_logprobs_include(struct ask *ask, const struct json *json, struct fault *fault);
+
+// logit_bias, of any dialect: {"id": bias, ...} or [[id or text, bias], ...]; a text is all its tokens, false is a ban.
+bool ask_read_biases(struct ask *ask, const struct json *json, const struct karat_model *model, struct fault *fault);
 
 // The end of `chat`: its tools (a node of the request, or JSON_NONE) and options. Where none may
 // be called the model is not told of them. JSON_NONE with has_tools: they are in `chat` already.

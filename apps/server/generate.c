@@ -27,7 +27,8 @@ static void generate(struct exchange *x, bool (*read)(struct ask *, const struct
 {
     struct fault fault;
     struct ask ask = { 0 };
-    if (exchange_read_json(x, &fault) && read(&ask, x, &fault)) {
+    if (exchange_read_json(x, &fault) && read(&ask, x, &fault) &&
+        ask_read_biases(&ask, &x->json, x->server->model, &fault)) {
         ask_finish(&ask, x->server->facts.n_vocab);
         answer_start(x, &ask, writer);
     } else {

@@ -29,14 +29,28 @@ static void check_fault(const struct fault *fault)
     app_text_free(&out);
 }
 
+// The demo model's, without weights.
+static const struct karat_model *vocabulary(void)
+{
+    static struct karat_model *model;
+    if (!model)
+        demand(karat_model_open(&model, NULL, &(struct karat_model_options){ .vocabulary_only = true }, NULL) ==
+               KARAT_OK);
+    return model;
+}
+
 static void check_ask(struct ask *ask)
 {
     struct karat_error err = { 0 };
     struct json json;
     struct text why = { 0 };
     char *prompt = NULL;
-    ask_finish(ask, 262144);
+    ask_finish(ask, 2048);
     demand(ask->n_choices >= 1 && ask->n_choices <= ASK_CHOICES_MAX && ask->generate.sampling.seed != 0);
+    for (size_t i = 0; i < ask->n_biases; ++i)
+        demand(ask->biases[i].id < 2048 && ask->biases[i].bias <= 100);
+    if (ask->prompts)
+        return;
     demand(app_json_parse(&json, app_text_of(&ask->chat), ask->chat.size, &why));
     app_json_free(&json);
     // Rendering needs no model.
@@ -48,11 +62,13 @@ static void check_ask(struct ask *ask)
 
 static bool read_ask(struct ask *ask, const struct json *json, uint8_t dialect, struct fault *fault)
 {
-    switch (dialect & 3) {
+    switch (dialect & 7) {
     case 0:
         return ask_read_chat(ask, json, fault);
     case 1:
         return ask_read_responses(ask, json, fault);
+    case 4:
+        return ask_read_completion(ask, json, vocabulary(), fault);
     default:
         return ask_read_messages(ask, json, dialect & 1, fault);
     }
@@ -70,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct fault fault = { 0 };
         if (!app_json_is(&json, 0, JSON_OBJECT))
             ;
-        else if (read_ask(&ask, &json, data[0], &fault))
+        else if (read_ask(&ask, &json, data[0], &fault) && ask_read_biases(&ask, &json, vocabulary(), &fault))
             check_ask(&ask);
         else
             check_fault(&fault);

@@ -12,6 +12,8 @@ from test_http import ANSWER, ASK_WEATHER, HELLO, R, WEATHER, chat, check_row, m
 INVALID = "invalid_request_error"
 TOKENS = ["Hello", "!", " ", "How", " can", " I", " help", " you", "?"]
 
+HELLO_ID = 1093  # the token "Hello"
+
 ROWS = [
     # log probabilities
     ("log probabilities of a chat", "POST", "/v1/chat/completions", chat(logprobs=True, top_logprobs=2), {}, 200,
@@ -40,6 +42,38 @@ ROWS = [
      wrong(INVALID, "top_logprobs is 0.5, expected a whole number from 0 to 20", "top_logprobs")),
     ("an include that is no list", "POST", "/v1/responses", {"input": "a", "include": "all"}, {}, 400,
      wrong(INVALID, "include is a string, expected a list of names", "include")),
+    # biases
+    ("a ban by id", "POST", "/v1/chat/completions", chat(logit_bias={str(HELLO_ID): -100}), {}, 200,
+     {"choices.0.message.content": R("^(?!Hello).")}),
+    ("a wish", "POST", "/v1/chat/completions", chat(logit_bias={str(HELLO_ID): 100}, max_tokens=2), {}, 200,
+     {"choices.0.message.content": "HelloHello"}),
+    ("a bias of nothing", "POST", "/v1/chat/completions", chat(logit_bias={}), {}, 200, {"choices.0.message.content": ANSWER}),
+    ("pairs, a text and a ban", "POST", "/v1/completions",
+     {"prompt": "The", "max_tokens": 3, "temperature": 0, "logit_bias": [[HELLO_ID, False], ["!?", 100]]}, {}, 200,
+     {"choices.0.text": R("^[!?]{3}$")}),
+    ("a response with a bias", "POST", "/v1/responses", {"input": "Hello!", "temperature": 0, "logit_bias": [["Hello", False]]}, {}, 200,
+     {"output.0.content.0.text": R("^(?!Hello).")}),
+    ("a message with a bias", "POST", "/v1/messages", messages(logit_bias=[["Hello", False]]), {}, 200, {"content.0.text": R("^(?!Hello).")}),
+    ("what the answer must keep to wins", "POST", "/v1/chat/completions", chat(grammar='root ::= "Hello"', logit_bias=[["Hello", False]] + [
+        [i, False] for i in range(2048) if i != 1]), {}, 200, {"choices.0.message.content": "Hello"}),
+    ("a bias that is no object", "POST", "/v1/chat/completions", chat(logit_bias=5), {}, 400,
+     wrong(INVALID, "logit_bias is 5, expected an object, or a list of pairs of a token and its bias", "logit_bias")),
+    ("a bias of no pairs", "POST", "/v1/chat/completions", chat(logit_bias=[[1, 2, 3]]), {}, 400,
+     wrong(INVALID, "logit_bias is an array, expected an object, or a list of pairs of a token and its bias", "logit_bias")),
+    ("a bias of a word", "POST", "/v1/chat/completions", chat(logit_bias={"Hello": 1}), {}, 400,
+     wrong(INVALID, "logit_bias has a member Hello, expected token ids", "logit_bias")),
+    ("a bias beyond the vocabulary", "POST", "/v1/chat/completions", chat(logit_bias={"2048": 1}), {}, 400,
+     wrong(INVALID, "logit_bias is for token 2048, expected token ids from 0 to 2047", "logit_bias")),
+    ("a bias of half a token", "POST", "/v1/chat/completions", chat(logit_bias=[[1.5, 1]]), {}, 400,
+     wrong(INVALID, "logit_bias is for token 1.5, expected token ids from 0 to 2047", "logit_bias")),
+    ("a bias of a list", "POST", "/v1/chat/completions", chat(logit_bias=[[[], 1]]), {}, 400,
+     wrong(INVALID, "logit_bias is an array, expected pairs of a token id or a text and its bias", "logit_bias")),
+    ("a bias too strong", "POST", "/v1/chat/completions", chat(logit_bias={"1": -101}), {}, 400,
+     wrong(INVALID, "logit_bias is -101, expected biases from -100 to 100, or false", "logit_bias")),
+    ("a bias that is true", "POST", "/v1/chat/completions", chat(logit_bias={"1": True}), {}, 400,
+     wrong(INVALID, "logit_bias is true, expected biases from -100 to 100, or false", "logit_bias")),
+    ("too many biases", "POST", "/v1/chat/completions", chat(logit_bias=[[1, 1]] * 4097), {}, 400,
+     wrong(INVALID, "logit_bias is for more than 4096 tokens", "logit_bias")),
 ]
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -113,7 +147,14 @@ def a_response_streams_log_probabilities_with_its_deltas(server):
     assert part["logprobs"] == tokens == done["logprobs"] and added["part"]["logprobs"] == []
 
 
-STORIES = [log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
+def a_seed_repeats_with_biases_too(server):
+    body = {"prompt": "The", "max_tokens": 16, "temperature": 2, "logit_bias": {str(HELLO_ID): 2, "318": -3}}
+    ask = lambda seed: server.ask("POST", "/v1/completions", {**body, "seed": seed})[2]["choices"][0]["text"]
+    first = ask(5)
+    assert ask(5) == first and ask(6) != first
+
+
+STORIES = [a_seed_repeats_with_biases_too, log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
            thoughts_and_calls_have_no_tokens, characters_of_several_tokens_are_spelled_by_bytes,
            a_completion_streams_its_lists_one_after_the_other, a_response_streams_log_probabilities_with_its_deltas]
 
