@@ -55,6 +55,7 @@ static void answer(struct chat *chat)
         .max_tokens = (uint32_t)chat->options->n_predict.count,
         .sampling = chat->sampling,
         .thinking = chat->think,
+        .max_thought = (uint32_t)chat->options->thought.count,
     };
     cli_interrupt_forget();
     cli_interrupt_watch(chat->session);

@@ -44,6 +44,7 @@ struct cli_options {
     struct option_number n_context, vram_mib, n_predict;
     const char *cache; // "f16" or "f32"
     bool think, json, quiet, help;
+    struct option_number thought;
     const char *system;
     struct option_number temperature, top_k, top_p, min_p, seed;
     bool raw, tools;

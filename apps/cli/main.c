@@ -38,6 +38,8 @@ static const struct option options_table[] = {
       "what the model is told before anything else" },
     { "--think", OPTION_FLAG, NULL, WITH_SAMPLING, FIELD(think), 0, 0,
       "let the model think first; its thoughts go to stderr" },
+    { "--think-budget", OPTION_COUNT, "N", WITH_SAMPLING, FIELD(thought), 1, 1048576,
+      "where it thinks, answer after this many tokens of thought" },
     { "--tools", OPTION_FLAG, NULL, WITH_SAMPLING, FIELD(tools), 0, 0,
       "offer three demo tools: get_weather, get_time, calculator" },
     { "--mcp", OPTION_TEXT, "FILE", WITH_SAMPLING, FIELD(mcp), 0, 0,

@@ -102,6 +102,7 @@ static int answer(const struct cli_options *options, const struct text *prompt)
         .max_tokens = (uint32_t)options->n_predict.count,
         .sampling = cli_sampling(options, model),
         .thinking = options->think,
+        .max_thought = (uint32_t)options->thought.count,
     };
     struct reply_view view = {
         .hide_answer = options->json,

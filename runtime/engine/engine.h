@@ -12,7 +12,7 @@
 
 // Ids of the control tokens the engine itself speaks; UINT32_MAX where the vocabulary has none.
 struct control_ids {
-    uint32_t bos, eos, turn_open, turn_close, tool_response_open;
+    uint32_t bos, eos, turn_open, turn_close, tool_response_open, channel_close;
 };
 
 // Immutable once open, but for what is made when it is first asked for.

@@ -186,17 +186,39 @@ static enum karat_status end(struct generation *g, enum karat_stop stop)
     return KARAT_OK;
 }
 
+#define CHARACTER_TOKENS_MAX 4 // its bytes, one by one
+
+// Whether the thought ends here because it has used its budget. A character that was begun is finished before.
+static bool must_end_thought(const struct generation *g)
+{
+    const uint32_t most = g->options->max_thought;
+    const bool in_character = g->stream.n_pending > 0 && g->n_thought < most + CHARACTER_TOKENS_MAX - 1;
+    return most > 0 && g->n_thought >= most && !in_character && g->parser && parser_in_thought(g->parser) &&
+           g->model->control.channel_close != TOKEN_NONE;
+}
+
+static enum karat_status draw(struct generation *g, uint32_t *id, struct karat_error *err)
+{
+    struct matcher *matcher = g->constraint.matcher;
+    if (must_end_thought(g)) {
+        *id = g->model->control.channel_close;
+        return matcher ? matcher_accept(matcher, *id, err) : KARAT_OK;
+    }
+    return matcher ? constraint_sample(&g->constraint, g->session, id, err) : session_sample(g->session, id, err);
+}
+
 enum karat_status generation_next(struct generation *g, uint32_t *id, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     struct karat_session *session = g->session;
     const uint32_t max_tokens = g->options->max_tokens;
-    TRY(g->constraint.matcher ? constraint_sample(&g->constraint, session, id, err) : session_sample(session, id, err));
+    TRY(draw(g, id, err));
     ++g->n_generated;
     if (is_end(g->model, *id))
         return end(g, KARAT_STOP_END);
     sampler_accept(session->sampler, *id);
     TRY(add_token(g, *id, err));
+    g->n_thought += g->parser && parser_thinks(g->parser);
     if (g->refused || g->filter.found)
         return end(g, g->filter.found ? KARAT_STOP_TEXT : KARAT_STOP_CANCELLED);
     if (max_tokens > 0 && g->n_generated >= max_tokens)
@@ -257,6 +279,7 @@ static enum karat_status fill_reply(struct karat_reply *reply, struct generation
     calls.failed = calls.failed || g->calls.failed;
     reply->stop = g->stop == KARAT_STOP_END && g->n_calls > 0 ? KARAT_STOP_TOOL_CALLS : g->stop;
     reply->n_generated = g->n_generated;
+    reply->n_thought = g->n_thought;
     TRY(take_text(&reply->content, &g->content, err));
     TRY(take_text(&reply->thinking, &g->thinking, err));
     TRY(take_text(&reply->tool_calls, &calls, err));

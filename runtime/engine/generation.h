@@ -43,8 +43,8 @@ struct generation {
     struct token_log log; // where on_token wants to know
     size_t n_answer;      // bytes of the answer that the parser has given since the log was settled
     size_t n_calls;
-    uint32_t n_prompt, n_kept; // of the prompt's tokens, n_kept were known
-    uint32_t n_generated;
+    uint32_t n_prompt, n_kept;       // of the prompt's tokens, n_kept were known
+    uint32_t n_generated, n_thought; // tokens; the latter of thoughts
     enum karat_stop stop;
     bool ended;   // `stop` says by what
     bool refused; // on_piece returned false

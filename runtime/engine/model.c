@@ -135,6 +135,7 @@ static enum karat_status read_controls(struct karat_model *model, struct karat_e
         .turn_open = find_control(model, "<|turn>"),
         .turn_close = find_control(model, "<turn|>"),
         .tool_response_open = find_control(model, "<|tool_response>"),
+        .channel_close = find_control(model, "<channel|>"),
     };
     if (model->control.bos == TOKEN_NONE)
         model->control.bos = tokenizer_bos(model->tokenizer);

@@ -295,6 +295,7 @@ struct karat_generate_options {
     uint32_t max_tokens; // 0: until the model stops or the context is full
     struct karat_sampling sampling;
     bool thinking;           // karat_chat() only: let the model think first
+    uint32_t max_thought;    // tokens of thought; then the engine closes it and the answer begins. 0: any number
     const char *tools;       // karat_chat() only: JSON array of tool declarations, or NULL
     const char *const *stop; // texts that end the answer (not part of it); n_stop of them
     size_t n_stop;
@@ -331,6 +332,7 @@ struct karat_reply {
     char *content, *thinking, *tool_calls; // tool_calls is a JSON array; each "" or "[]" when empty
     enum karat_stop stop;
     uint32_t n_prompt, n_cached, n_generated; // tokens; n_cached of the prompt were already evaluated
+    uint32_t n_thought;                       // of n_generated
 };
 KARAT_API void karat_reply_free(struct karat_reply *reply); // its members; the struct is the caller's
 

@@ -511,6 +511,11 @@ bool parser_in_thought(const struct parser *p)
     return p->state == STATE_THOUGHT || p->state == STATE_NAME;
 }
 
+bool parser_thinks(const struct parser *p)
+{
+    return p->state == STATE_THOUGHT;
+}
+
 bool parser_in_call(const struct parser *p)
 {
     return p->state == STATE_CALL;

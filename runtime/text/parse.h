@@ -84,7 +84,8 @@ enum karat_status parser_raw(struct parser *parser, struct span raw, struct kara
 enum karat_status parser_finish(struct parser *parser, struct karat_error *err);
 
 bool parser_stopped(const struct parser *parser);    // a stop was seen
-bool parser_in_thought(const struct parser *parser); // for counting a budget of thought
+bool parser_in_thought(const struct parser *parser); // since it was opened
+bool parser_thinks(const struct parser *parser);     // since its name, which is no part of it, was complete
 bool parser_in_call(const struct parser *parser);
 size_t parser_n_held(const struct parser *parser);  // bytes fed last that may still become part of the answer
 size_t parser_n_calls(const struct parser *parser); // good ones so far; more than 0 makes the finish reason tool_calls

@@ -160,6 +160,30 @@ static void check_goes_on(struct test *t, struct karat_session *session, uint32_
     karat_session_close(fresh);
 }
 
+TEST(a_thought_is_closed_where_the_host_says)
+{
+    static const char messages[] = "[{\"role\": \"user\", \"content\": \"What is the capital of Japan?\"}]";
+    const struct karat_generate_options options = {
+        .sampling = { .seed = 3 }, .thinking = true, .max_thought = 4, .max_tokens = 60
+    };
+    struct karat_reply replies[COUNT(ways)] = { { 0 } };
+    struct karat_error err = { 0 };
+    REQUIRE(open_demo(t));
+    for (size_t w = 0; w < COUNT(ways); ++w) {
+        struct karat_session *session = open_session(t, 256, 32);
+        t->row = ways[w].name;
+        session_force_ahead(session, ways[w].n_steps, ways[w].spoiled);
+        REQUIRE_OK(karat_chat(session, messages, &options, &replies[w], &err), err);
+        CHECK_UINT(replies[w].n_thought, 4);
+        CHECK_TEXT(replies[w].thinking, replies[0].thinking);
+        CHECK_TEXT(replies[w].content, replies[0].content);
+        karat_session_close(session);
+    }
+    for (size_t w = 0; w < COUNT(ways); ++w)
+        karat_reply_free(&replies[w]);
+    t->row = NULL;
+}
+
 TEST(an_answer_is_the_same_however_many_steps_run_ahead)
 {
     REQUIRE(open_demo(t));

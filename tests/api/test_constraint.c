@@ -108,6 +108,25 @@ TEST(a_constrained_answer_comes_after_the_thought)
     karat_reply_free(&reply);
 }
 
+TEST(a_constrained_answer_comes_after_a_thought_that_has_used_its_budget)
+{
+    REQUIRE(open_demo(t));
+    for (uint32_t budget = 1; budget <= 8; ++budget) {
+        struct karat_generate_options options = hot(budget);
+        struct karat_reply reply = { 0 };
+        struct karat_error err = { 0 };
+        options.thinking = true;
+        options.max_thought = budget;
+        options.schema = schemas[1];
+        REQUIRE_OK(karat_chat(session, ASK, &options, &reply, &err), err);
+        // A character that was begun is finished.
+        CHECK(reply.n_thought <= budget + 3);
+        CHECK(fits(schemas[1], NULL, reply.content));
+        CHECK_UINT(reply.stop, KARAT_STOP_END);
+        karat_reply_free(&reply);
+    }
+}
+
 TEST(answers_follow_a_grammar)
 {
     static const char grammar[] = "root ::= \"yes\" | \"no, \" [a-z]{3,10} (\" and \" [a-z]+)? \".\"\n";

@@ -197,6 +197,51 @@ TEST(thoughts_come_before_the_answer)
     end_exchange(&e);
 }
 
+static const char after_result[] =
+    "[{\"role\": \"user\", \"content\": \"What is the weather in Oslo?\"}, {\"role\": \"assistant\", \"content\": "
+    "\"\", "
+    "\"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"arguments\": {\"city\": "
+    "\"Oslo\"}}}]}, {\"role\": \"tool\", \"name\": \"get_weather\", \"content\": \"snowy, -3 degrees\"}]";
+
+static const struct {
+    const char *name, *messages, *tools;
+} thinkers[] = {
+    { "a thought that the model opens", USER("What is the capital of Japan?"), NULL },
+    { "a thought that the prompt has opened", after_result, "[" WEATHER_TOOL "]" },
+};
+
+TEST(a_thought_keeps_to_its_budget_and_the_answer_comes)
+{
+    REQUIRE(open_demo(t));
+    for (size_t i = 0; i < COUNT(thinkers); ++i) {
+        struct exchange whole = greedy();
+        t->row = thinkers[i].name;
+        whole.options.thinking = true;
+        whole.options.tools = thinkers[i].tools;
+        whole.options.max_tokens = 120;
+        say(&whole, thinkers[i].messages);
+        if (is_answered(t, &whole) && CHECK(whole.reply.n_thought > 4))
+            for (uint32_t budget = 1; budget <= whole.reply.n_thought + 1; ++budget) {
+                struct exchange e = greedy();
+                const uint32_t most = budget < whole.reply.n_thought ? budget : whole.reply.n_thought;
+                e.options = whole.options;
+                e.options.max_thought = budget;
+                say(&e, thinkers[i].messages);
+                if (is_answered(t, &e)) {
+                    CHECK_UINT(e.reply.n_thought, most);
+                    CHECK(strncmp(whole.reply.thinking, e.reply.thinking, strlen(e.reply.thinking)) == 0);
+                    CHECK(e.reply.thinking[0] && e.reply.content[0]);
+                    CHECK(e.reply.n_thought < e.reply.n_generated);
+                    if (budget >= whole.reply.n_thought)
+                        CHECK_TEXT(e.reply.content, whole.reply.content);
+                }
+                end_exchange(&e);
+            }
+        end_exchange(&whole);
+    }
+    t->row = NULL;
+}
+
 // ------------------------------------------------------------------------------------------------ tools
 
 TEST(a_tool_call_is_one_piece_of_json)
