@@ -19,7 +19,7 @@ struct letter {
     struct text text;    // of a piece
     struct token *token; // of its own
     enum karat_stop stop;
-    uint32_t n_prompt, n_cached, n_generated;
+    uint32_t n_prompt, n_cached, n_generated, n_thought;
     struct karat_request_times times;
     struct karat_error err; // of the end; KARAT_OK and KARAT_ERR_CANCELLED have replies
 };
@@ -79,6 +79,7 @@ static void on_done(void *user, enum karat_status status, const struct karat_rep
         letter.n_prompt = reply->n_prompt;
         letter.n_cached = reply->n_cached;
         letter.n_generated = reply->n_generated;
+        letter.n_thought = reply->n_thought;
     }
     if (status != KARAT_OK && err)
         letter.err = *err;
@@ -312,6 +313,7 @@ static void take_end(struct choice *choice, const struct letter *letter)
     choice->n_prompt = letter->n_prompt;
     choice->n_cached = letter->n_cached;
     choice->n_generated = letter->n_generated;
+    choice->n_thought = letter->n_thought;
     choice->times = letter->times;
     // No other cancel is left than that of a client that left, or of the server's end.
     struct fault fault;
@@ -418,6 +420,7 @@ struct usage answer_usage(const struct answer *answer)
     struct usage usage = { 0 };
     for (unsigned i = 0; i < answer->n_choices; ++i) {
         usage.completion += answer->choices[i].n_generated;
+        usage.thought += answer->choices[i].n_thought;
         if (i % answer->ask.n_choices == 0) {
             usage.prompt += answer->choices[i].n_prompt;
             usage.cached += answer->choices[i].n_cached;

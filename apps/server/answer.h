@@ -32,7 +32,7 @@ struct choice {
     struct token *tokens; // of `content`, where the client asked for log probabilities
     size_t n_tokens;
     enum karat_stop stop;
-    uint32_t n_prompt, n_cached, n_generated;
+    uint32_t n_prompt, n_cached, n_generated, n_thought;
     struct karat_request_times times;
     unsigned phase;   // the writer's: what was written last
     size_t n_told;    // the writer's: tokens so far,
@@ -80,7 +80,7 @@ void answer_event(struct answer *answer, const char *event, const struct text *d
 const char *answer_finish_reason(const struct choice *choice);
 // Tokens over all choices; the prompt of choices that share it counts once.
 struct usage {
-    uint32_t prompt, cached, completion;
+    uint32_t prompt, cached, completion, thought;
 };
 struct usage answer_usage(const struct answer *answer);
 void answer_write_timings(struct text *out, const struct choice *choice); // llama.cpp's object

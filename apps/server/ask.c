@@ -31,6 +31,9 @@ static const struct {
     { "frequency_penalty", NUMBER, FIELD(frequency_penalty), -2, 2 },
     { "seed", WHOLE, FIELD(seed), -9223372036854775808.0, 18446744073709551615.0 },
     { "n", WHOLE, FIELD(n), 1, ASK_CHOICES_MAX },
+    { "thinking_budget_tokens", WHOLE, FIELD(thought), -1, 1048576 },
+    { "thinking_budget", WHOLE, FIELD(thought), -1, 1048576 },
+    { "reasoning_budget", WHOLE, FIELD(thought), -1, 1048576 },
     { "stream", SWITCH, FIELD(stream), 0, 1 },
     { "parallel_tool_calls", SWITCH, FIELD(parallel_calls), 0, 1 },
     { "add_special", SWITCH, FIELD(add_special), 0, 1 },
@@ -42,7 +45,10 @@ static const struct {
 static const struct {
     const char *name;
 } refused[] = {
-    { "thinking_budget" }, { "audio" }, { "prediction" }, { "samplers" }, { "previous_response_id" },
+    { "audio" },
+    { "prediction" },
+    { "samplers" },
+    { "previous_response_id" },
 };
 
 void ask_free(struct ask *ask)
@@ -197,6 +203,9 @@ bool ask_finish_chat(struct ask *ask, const struct json *json, size_t tools, boo
         app_text_add(&ask->chat, ",\"tools\":");
         app_json_raw(json, tools, &ask->chat);
     }
+    // A budget of nothing is no thought; one below that is no budget.
+    if (ask->thought.given && ask->thought.number == 0)
+        ask->thinking = false;
     if (ask->has_begun && ask->thinking)
         return fault_set(fault, ERROR_INVALID, "messages",
                          "a final message of the assistant is gone on from without thinking only");
@@ -248,6 +257,8 @@ void ask_finish(struct ask *ask, uint32_t n_vocab)
     s->n_biases = ask->n_biases;
     ask->generate.n_top = ask->n_top;
     ask->generate.thinking = ask->thinking;
+    if (ask->thought.given && ask->thought.number > 0)
+        ask->generate.max_thought = (uint32_t)ask->thought.number;
     ask->generate.schema = ask->schema.size ? ask->schema.data : NULL;
     ask->generate.grammar = ask->grammar.size ? ask->grammar.data : NULL;
     ask->generate.tool_choice = ask->tool_choice;

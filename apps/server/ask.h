@@ -26,7 +26,7 @@ struct ask_prompt {
 struct ask {
     // As the request has them; see the table.
     struct wish max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
-    struct wish seed, n, stream, parallel_calls, add_special, parse_special, with_pieces;
+    struct wish seed, n, thought, stream, parallel_calls, add_special, parse_special, with_pieces;
     bool include_usage; // a last chunk with the usage, in OpenAI's streams
     bool thinking;
     bool hide_thoughts; // reasoning_format "none"
@@ -91,6 +91,11 @@ bool ask_check_format(const struct ask *ask, bool has_tools, struct fault *fault
 bool ask_read_logprobs(struct ask *ask, const struct json *json, struct fault *fault);
 bool ask_read_logprobs_count(struct ask *ask, const struct json *json, struct fault *fault);
 bool ask_read_logprobs_include(struct ask *ask, const struct json *json, struct fault *fault);
+
+// An effort of reasoning (a node or JSON_NONE) called `name`: whether to think, and how much unless the request says so
+// by number. A budget of tokens of thought, which counts before those of the table.
+bool ask_read_effort(struct ask *ask, const struct json *json, size_t effort, const char *name, struct fault *fault);
+bool ask_read_budget(struct ask *ask, const struct json *json, size_t budget, const char *name, struct fault *fault);
 
 // logit_bias, of any dialect: {"id": bias, ...} or [[id or text, bias], ...]; a text is all its tokens, false is a ban.
 bool ask_read_biases(struct ask *ask, const struct json *json, const struct karat_model *model, struct fault *fault);

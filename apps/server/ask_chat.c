@@ -17,17 +17,9 @@ static bool read_template_options(struct ask *ask, const struct json *json, stru
 
 static bool read_thinking(struct ask *ask, const struct json *json, struct fault *fault)
 {
-    static const char *const efforts[] = { "none", "minimal", "low", "medium", "high", "xhigh", "max" };
-    const size_t effort = ask_member(json, 0, "reasoning_effort"), format = ask_member(json, 0, "reasoning_format");
-    if (effort != JSON_NONE) {
-        size_t i = 0;
-        while (i < sizeof efforts / sizeof efforts[0] && !app_json_equals(json, effort, efforts[i]))
-            ++i;
-        if (i == sizeof efforts / sizeof efforts[0])
-            return ask_wrong(fault, json, effort, "reasoning_effort",
-                             "\"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\" or \"max\"");
-        ask->thinking = i > 0;
-    }
+    const size_t format = ask_member(json, 0, "reasoning_format");
+    if (!ask_read_effort(ask, json, ask_member(json, 0, "reasoning_effort"), "reasoning_effort", fault))
+        return false;
     if (format != JSON_NONE) {
         if (!app_json_equals(json, format, "auto") && !app_json_equals(json, format, "deepseek") &&
             !app_json_equals(json, format, "none"))

@@ -196,7 +196,7 @@ static bool read_thinking(struct ask *ask, const struct json *json, struct fault
     if (!ask_is_type(json, thinking, "enabled") && !ask_is_type(json, thinking, "adaptive"))
         return ask_wrong(fault, json, thinking, "thinking", "an object of type enabled, adaptive or disabled");
     ask->thinking = true;
-    return true;
+    return ask_read_budget(ask, json, ask_member(json, thinking, "budget_tokens"), "thinking.budget_tokens", fault);
 }
 
 bool ask_read_messages(struct ask *ask, const struct json *json, bool only_count, struct fault *fault)

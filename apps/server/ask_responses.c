@@ -168,10 +168,7 @@ static bool read_rest(struct ask *ask, const struct json *json, struct fault *fa
     const size_t effort = ask_member(json, ask_member(json, 0, "reasoning"), "effort");
     if (!ask_read_format(ask, json, format, "text.format", fault))
         return false;
-    if (effort != JSON_NONE && !app_json_is(json, effort, JSON_STRING))
-        return ask_wrong(fault, json, effort, "reasoning.effort", "a string");
-    ask->thinking = effort != JSON_NONE && !app_json_equals(json, effort, "none");
-    return true;
+    return ask_read_effort(ask, json, effort, "reasoning.effort", fault);
 }
 
 bool ask_read_responses(struct ask *ask, const struct json *json, struct fault *fault)

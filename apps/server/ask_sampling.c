@@ -168,3 +168,41 @@ bool ask_read_biases(struct ask *ask, const struct json *json, const struct kara
     }
     return true;
 }
+
+// ---------------------------------------------------------------------------------------------------- thought
+
+static const struct {
+    const char *name;
+    bool thinks;
+    uint32_t budget; // 0: none
+} efforts[] = {
+    { "none", false, 0 }, { "minimal", false, 0 }, { "low", true, 1024 }, { "medium", true, 8192 },
+    { "high", true, 0 },  { "xhigh", true, 0 },    { "max", true, 0 },
+};
+
+bool ask_read_effort(struct ask *ask, const struct json *json, size_t effort, const char *name, struct fault *fault)
+{
+    if (effort == JSON_NONE)
+        return true;
+    for (size_t i = 0; i < sizeof efforts / sizeof efforts[0]; ++i) {
+        if (!app_json_equals(json, effort, efforts[i].name))
+            continue;
+        ask->thinking = efforts[i].thinks;
+        if (efforts[i].budget > 0 && !ask->thought.given)
+            ask->thought = (struct wish){ true, efforts[i].budget };
+        return true;
+    }
+    return ask_wrong(fault, json, effort, name,
+                     "\"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\" or \"max\"");
+}
+
+bool ask_read_budget(struct ask *ask, const struct json *json, size_t budget, const char *name, struct fault *fault)
+{
+    const double number = app_json_number(json, budget);
+    if (budget == JSON_NONE)
+        return true;
+    if (!app_json_is(json, budget, JSON_NUMBER) || !(number >= 1 && number <= 1048576) || number != floor(number))
+        return ask_wrong(fault, json, budget, name, "a whole number from 1 to 1048576");
+    ask->thought = (struct wish){ true, number };
+    return true;
+}

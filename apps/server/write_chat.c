@@ -17,8 +17,9 @@ static void add_usage(struct text *out, const struct answer *answer)
     const struct usage u = answer_usage(answer);
     app_text_format(out,
                     ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,"
-                    "\"prompt_tokens_details\":{\"cached_tokens\":%u}}",
-                    u.prompt, u.completion, u.prompt + u.completion, u.cached);
+                    "\"prompt_tokens_details\":{\"cached_tokens\":%u},"
+                    "\"completion_tokens_details\":{\"reasoning_tokens\":%u}}",
+                    u.prompt, u.completion, u.prompt + u.completion, u.cached, u.thought);
 }
 
 static void add_timings(struct text *out, const struct answer *answer)

@@ -86,8 +86,8 @@ static void add_response(struct text *out, const struct answer *answer, const ch
     if (with_output)
         app_text_format(out,
                         "{\"input_tokens\":%u,\"input_tokens_details\":{\"cached_tokens\":%u},\"output_tokens\":%u,"
-                        "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":%u}}",
-                        choice->n_prompt, choice->n_cached, choice->n_generated,
+                        "\"output_tokens_details\":{\"reasoning_tokens\":%u},\"total_tokens\":%u}}",
+                        choice->n_prompt, choice->n_cached, choice->n_generated, choice->n_thought,
                         choice->n_prompt + choice->n_generated);
     else
         app_text_add(out, "null}");

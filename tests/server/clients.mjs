@@ -134,6 +134,14 @@ const claims = {
         assert.equal(reply.content[1].text, text);
         assert.ok(reply.usage.output_tokens > 0);
     },
+    async "anthropic's budget of thought is kept to"() {
+        const ask = { model: "pebble", max_tokens: 1100, messages: hello, temperature: 0 };
+        const long = await anthropic.messages.create({ ...ask, thinking: { type: "enabled", budget_tokens: 1024 } });
+        const short = await anthropic.messages.create({ ...ask, thinking: { type: "enabled", budget_tokens: 2 } });
+        assert.ok(long.content[0].thinking.startsWith(short.content[0].thinking));
+        assert.ok(short.content[0].thinking.length < long.content[0].thinking.length);
+        assert.equal(short.content[1].type, "text");
+    },
     async "anthropic calls a tool and takes its result"() {
         const ask = { model: "pebble", max_tokens: 60, temperature: 0, tools: [{ name: "get_weather", description, input_schema: schema }] };
         const reply = await anthropic.messages.stream({ ...ask, messages: weather }).finalMessage();

@@ -42,6 +42,26 @@ ROWS = [
      wrong(INVALID, "top_logprobs is 0.5, expected a whole number from 0 to 20", "top_logprobs")),
     ("an include that is no list", "POST", "/v1/responses", {"input": "a", "include": "all"}, {}, 400,
      wrong(INVALID, "include is a string, expected a list of names", "include")),
+    # budgets of thought
+    ("Anthropic's budget", "POST", "/v1/messages", messages(thinking={"type": "enabled", "budget_tokens": 2}, max_tokens=90), {}, 200,
+     {"content.0.type": "thinking", "content.1.type": "text"}),
+    ("a thought without a budget", "POST", "/v1/messages", messages(thinking={"type": "adaptive"}, max_tokens=90), {}, 200,
+     {"content.0.type": "thinking", "content.1.type": "text"}),
+    ("a budget of nothing", "POST", "/v1/chat/completions", chat(reasoning_effort="high", thinking_budget_tokens=0), {}, 200,
+     {"choices.0.message.reasoning_content": None, "usage.completion_tokens_details.reasoning_tokens": 0}),
+    ("no budget", "POST", "/v1/chat/completions", chat(reasoning_effort="low", reasoning_budget=-1), {}, 200,
+     {"choices.0.message.reasoning_content": R("."), "usage.completion_tokens_details.reasoning_tokens": R(r"^\d+$")}),
+    ("the least effort", "POST", "/v1/responses", {"input": "Hello!", "temperature": 0, "reasoning": {"effort": "minimal"}}, {}, 200,
+     {"output.0.type": "message", "usage.output_tokens_details.reasoning_tokens": 0}),
+    ("an effort and a budget", "POST", "/v1/responses", {"input": "Hello!", "temperature": 0, "thinking_budget": 2,
+        "reasoning": {"effort": "low"}}, {}, 200,
+     {"output.0.type": "reasoning", "output.1.type": "message", "usage.output_tokens_details.reasoning_tokens": 2}),
+    ("an effort nobody knows", "POST", "/v1/responses", {"input": "a", "reasoning": {"effort": "huge"}}, {}, 400,
+     {"error.param": "reasoning.effort", "error.message": R("^reasoning.effort is a string, expected \"none\", ")}),
+    ("half a budget", "POST", "/v1/messages", messages(thinking={"type": "enabled", "budget_tokens": 0.5}), {}, 400,
+     {"error.message": "thinking.budget_tokens is 0.5, expected a whole number from 1 to 1048576"}),
+    ("a budget in words", "POST", "/v1/chat/completions", chat(thinking_budget_tokens="much"), {}, 400,
+     wrong(INVALID, "thinking_budget_tokens is a string, expected a whole number from -1 to 1048576", "thinking_budget_tokens")),
     # biases
     ("a ban by id", "POST", "/v1/chat/completions", chat(logit_bias={str(HELLO_ID): -100}), {}, 200,
      {"choices.0.message.content": R("^(?!Hello).")}),
@@ -154,7 +174,19 @@ def a_seed_repeats_with_biases_too(server):
     assert ask(5) == first and ask(6) != first
 
 
-STORIES = [a_seed_repeats_with_biases_too, log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
+def a_thought_keeps_to_its_budget(server):
+    for budget in (1, 2, 5):
+        reply = server.ask("POST", "/v1/chat/completions", chat(reasoning_effort="high", thinking_budget_tokens=budget))[2]
+        message = reply["choices"][0]["message"]
+        assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] == budget, reply
+        assert message["reasoning_content"] and message["content"] and reply["choices"][0]["finish_reason"] == "stop", reply
+    body = chat(reasoning_effort="high", thinking_budget_tokens=3, grammar='root ::= "yes" | "no"')
+    reply = server.ask("POST", "/v1/chat/completions", body)[2]
+    assert reply["choices"][0]["message"]["content"] in ("yes", "no"), reply
+    assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] <= 3, reply
+
+
+STORIES = [a_thought_keeps_to_its_budget, a_seed_repeats_with_biases_too, log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
            thoughts_and_calls_have_no_tokens, characters_of_several_tokens_are_spelled_by_bytes,
            a_completion_streams_its_lists_one_after_the_other, a_response_streams_log_probabilities_with_its_deltas]
 
