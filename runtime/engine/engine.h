@@ -68,9 +68,10 @@ enum karat_status model_check_vocabulary(const struct gemma_shape *shape, const 
                                          struct karat_error *err);
 struct gpu_device_options model_device_options(const struct karat_model_options *options);
 
-// Appends the ids of a rendered prompt: controls by name, everything else as plain text.
+// Appends the ids of a rendered prompt: controls by name, what was sampled as it was, everything else as plain text.
+// *n_history (may be NULL) is how many of them are of prompt->n_history.
 enum karat_status engine_prompt_ids(const struct karat_model *model, const struct chat_prompt *prompt,
-                                    struct token_ids *ids, struct karat_error *err);
+                                    struct token_ids *ids, size_t *n_history, struct karat_error *err);
 
 enum karat_status session_check_options(const struct karat_session_options *options, const struct karat_model *model,
                                         struct karat_error *err);

@@ -71,6 +71,7 @@ static bool on_event(void *user, const struct parse_event *event)
         return add_call(g, event);
     case PARSE_EVENT_BAD_CALL:
         // Shown as written: a call that vanishes would leave the user with an empty answer.
+        g->n_turn_called = SIZE_MAX;
         return add_answer(g, event->text);
     }
     return true;
@@ -212,12 +213,17 @@ enum karat_status generation_next(struct generation *g, uint32_t *id, struct kar
     enum karat_status status = KARAT_OK;
     struct karat_session *session = g->session;
     const uint32_t max_tokens = g->options->max_tokens;
+    const size_t n_calls = g->n_calls;
     TRY(draw(g, id, err));
     ++g->n_generated;
     if (is_end(g->model, *id))
         return end(g, KARAT_STOP_END);
     sampler_accept(session->sampler, *id);
+    if (g->keeps_turn)
+        TRY(token_ids_push(&g->turn, *id, err));
     TRY(add_token(g, *id, err));
+    if (g->n_calls > n_calls && g->n_turn_called != SIZE_MAX)
+        g->n_turn_called = g->turn.n_ids;
     g->n_thought += g->parser && parser_thinks(g->parser);
     if (g->refused || g->filter.found)
         return end(g, g->filter.found ? KARAT_STOP_TEXT : KARAT_STOP_CANCELLED);
@@ -257,6 +263,7 @@ void karat_reply_free(struct karat_reply *reply)
     free(reply->content);
     free(reply->thinking);
     free(reply->tool_calls);
+    free(reply->sampled);
     *reply = (struct karat_reply){ 0 };
 }
 
@@ -283,6 +290,11 @@ static enum karat_status fill_reply(struct karat_reply *reply, struct generation
     TRY(take_text(&reply->content, &g->content, err));
     TRY(take_text(&reply->thinking, &g->thinking, err));
     TRY(take_text(&reply->tool_calls, &calls, err));
+    if (g->n_turn_called > 0 && g->n_turn_called != SIZE_MAX) {
+        reply->sampled = g->turn.ids;
+        reply->n_sampled = g->n_turn_called;
+        g->turn = (struct token_ids){ 0 };
+    }
 cleanup:
     text_free(&calls);
     if (status != KARAT_OK)
@@ -316,6 +328,10 @@ enum karat_status generation_open(struct generation *g, const struct karat_model
     const enum karat_status status = constraint_open(&g->constraint, model, options, &constraint, err);
     if (status != KARAT_OK || !prompt->is_chat)
         return status;
+    g->keeps_turn = prompt->tools;
+    for (size_t i = prompt->n_history; g->keeps_turn && i < prompt->ids.n_ids; ++i)
+        if (token_ids_push(&g->turn, prompt->ids.ids[i], err) != KARAT_OK)
+            return KARAT_ERR_MEMORY;
     const struct parser_options parser = {
         .starts_in_thought = prompt->starts_in_thought,
         .tools = prompt->tools,
@@ -331,6 +347,7 @@ void generation_close(struct generation *g)
     parser_destroy(g->parser);
     free(g->characters);
     token_log_free(&g->log);
+    token_ids_free(&g->turn);
     text_free(&g->filter.held);
     text_free(&g->ready);
     text_free(&g->content);
@@ -477,9 +494,9 @@ enum karat_status prompt_read(struct prompt *out, const struct karat_model *mode
     enum karat_status status = KARAT_OK;
     struct chat_prompt rendered = { 0 };
     *out = (struct prompt){ .is_chat = true };
-    TRY(chat_render(&rendered, request, NULL, err));
+    TRY(chat_render(&rendered, request, &(struct chat_options){ .tokenizer = model->tokenizer }, err));
     TRY(refuse_media(&rendered, err));
-    TRY(engine_prompt_ids(model, &rendered, &out->ids, err));
+    TRY(engine_prompt_ids(model, &rendered, &out->ids, &out->n_history, err));
     out->may_think = rendered.thinking;
     out->starts_in_thought = rendered.starts_in_thought;
     out->tools = json_is(json_find(request, "tools"), JSON_ARRAY) ? json_find(request, "tools") : NULL;

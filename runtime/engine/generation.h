@@ -18,6 +18,7 @@
 
 struct prompt {
     struct token_ids ids;
+    size_t n_history; // of them, before what the prompt begins the reply with
     bool is_chat, may_think, starts_in_thought;
     const struct json *tools; // of the request; may be NULL
 };
@@ -43,6 +44,9 @@ struct generation {
     struct token_log log; // where on_token wants to know
     size_t n_answer;      // bytes of the answer that the parser has given since the log was settled
     size_t n_calls;
+    bool keeps_turn;                 // a chat with tools: into
+    struct token_ids turn;           // what the prompt began of the reply, and what was sampled
+    size_t n_turn_called;            // of them up to the last call; SIZE_MAX: a call that cannot be read is among them
     uint32_t n_prompt, n_kept;       // of the prompt's tokens, n_kept were known
     uint32_t n_generated, n_thought; // tokens; the latter of thoughts
     enum karat_stop stop;

@@ -67,11 +67,17 @@ cleanup:
 // ------------------------------------------------------------------------------------------------ rendering
 
 enum karat_status engine_prompt_ids(const struct karat_model *model, const struct chat_prompt *prompt,
-                                    struct token_ids *ids, struct karat_error *err)
+                                    struct token_ids *ids, size_t *n_history, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     for (size_t i = 0; i < prompt->n_items; ++i) {
         const struct chat_item *item = &prompt->items[i];
+        if (n_history && i == prompt->n_history)
+            *n_history = ids->n_ids;
+        for (size_t k = 0; k < item->n_ids; ++k)
+            TRY(token_ids_push(ids, item->ids[k], err));
+        if (item->n_ids > 0)
+            continue;
         if (!item->control) {
             TRY(tokenizer_encode(model->tokenizer, item->text, TOKENIZER_MATCH_NONE, ids, err));
             continue;
@@ -82,31 +88,33 @@ enum karat_status engine_prompt_ids(const struct karat_model *model, const struc
                             "the vocabulary has no token %.*s, which this conversation needs", SPAN_ARGS(item->text)));
         TRY(token_ids_push(ids, id, err));
     }
+    if (n_history && prompt->n_history == prompt->n_items)
+        *n_history = ids->n_ids;
 cleanup:
     return status;
 }
 
-static enum karat_status render(struct chat_prompt *out, struct arena *arena, const char *request, unsigned flags,
-                                struct karat_error *err)
+static enum karat_status render(struct chat_prompt *out, struct arena *arena, const struct karat_model *model,
+                                const char *request, unsigned flags, struct karat_error *err)
 {
     struct json *value = NULL;
     enum karat_status status = json_parse(&value, arena, span_text(request), NULL, err);
     if (status != KARAT_OK)
         return status_context(err, status, "the request");
-    const struct chat_options options = { .strict = (flags & KARAT_RENDER_NO_FIXES) != 0 };
+    const struct chat_options options = { .strict = (flags & KARAT_RENDER_NO_FIXES) != 0,
+                                          .tokenizer = model ? model->tokenizer : NULL };
     return chat_render(out, value, &options, err);
 }
 
 enum karat_status karat_render(const struct karat_model *model, const char *request, unsigned flags, char **text_out,
                                struct karat_error *err)
 {
-    (void)model;
     enum karat_status status = KARAT_OK;
     struct chat_prompt prompt = { 0 };
     struct arena arena = { 0 };
     struct text text = { 0 };
     *text_out = NULL;
-    TRY(render(&prompt, &arena, request, flags, err));
+    TRY(render(&prompt, &arena, model, request, flags, err));
     chat_prompt_text(&prompt, &text);
     TRY(give_text(text_out, NULL, &text, "the prompt", err));
 cleanup:
@@ -125,8 +133,8 @@ enum karat_status karat_render_tokens(const struct karat_model *model, const cha
     struct token_ids ids = { 0 };
     *ids_out = NULL;
     *n_out = 0;
-    TRY(render(&prompt, &arena, request, flags, err));
-    TRY(engine_prompt_ids(model, &prompt, &ids, err));
+    TRY(render(&prompt, &arena, model, request, flags, err));
+    TRY(engine_prompt_ids(model, &prompt, &ids, NULL, err));
     *n_out = ids.n_ids;
     *ids_out = ids.ids;
     ids = (struct token_ids){ 0 };

@@ -333,6 +333,10 @@ struct karat_reply {
     enum karat_stop stop;
     uint32_t n_prompt, n_cached, n_generated; // tokens; n_cached of the prompt were already evaluated
     uint32_t n_thought;                       // of n_generated
+    // With calls that could be read: the tokens of the reply up to the last of them, what the prompt had begun of it
+    // included, as "sampled" of karat_render() takes them back. NULL else.
+    uint32_t *sampled;
+    size_t n_sampled;
 };
 KARAT_API void karat_reply_free(struct karat_reply *reply); // its members; the struct is the caller's
 
@@ -439,7 +443,11 @@ KARAT_API enum karat_status karat_detokenize(const struct karat_model *model, co
 enum karat_render_flags { KARAT_RENDER_NO_FIXES = 1 }; // exactly the publisher's template, its defects included
 
 // `request` is {"messages": [...], "tools": [...] or null, "options": {"enable_thinking", "preserve_thinking",
-// "add_generation_prompt", "begun_answer"}}; the latter is text that the model goes on from, without thinking.
+// "add_generation_prompt", "begun_answer"}}; the latter is text that the model goes on from, without thinking. Beside
+// them may stand "sampled", [{"calls": [id, ...], "tokens": karat_reply.sampled}, ...], where ids are those that
+// messages give to the calls of that reply, in order: calls that are still the same go back token for token, and with
+// them text and thought of the reply where the format keeps thoughts, so that what was evaluated need not be evaluated
+// again.
 KARAT_API enum karat_status karat_render(const struct karat_model *model, const char *request, unsigned flags,
                                          char **text_out, struct karat_error *err);
 

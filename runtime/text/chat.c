@@ -4,11 +4,13 @@
 #include <stdlib.h>
 
 #include "text/chat_fixes.h"
+#include "text/chat_replay.h"
 #include "text/chat_writer.h"
 
 struct render {
     struct chat_writer writer;
     const struct chat_options *options;
+    const struct json *request;  // as it came
     const struct json *messages; // without a leading system message
     size_t offset;               // of the first of them in the request, for naming
     bool thinking, preserve_thinking, generation_prompt;
@@ -188,15 +190,19 @@ cleanup:
 
 // ---------------------------------------------------------------------------------------------------- model's turn
 
+static bool keeps_thought(const struct render *r, size_t index, const struct json *message)
+{
+    const bool current = r->last_user == SIZE_MAX || index > r->last_user;
+    return current || (r->preserve_thinking && json_truthy(json_find(message, "tool_calls")));
+}
+
 static enum karat_status write_thought(struct render *r, size_t index, const struct json *message)
 {
     struct chat_writer *w = &r->writer;
     const struct json *thought = json_find(message, "reasoning");
     if (!json_truthy(thought))
         thought = json_find(message, "reasoning_content");
-    const bool current = r->last_user == SIZE_MAX || index > r->last_user;
-    const bool preserved = r->preserve_thinking && json_truthy(json_find(message, "tool_calls"));
-    if (!json_truthy(thought) || (!current && !preserved))
+    if (!json_truthy(thought) || !keeps_thought(r, index, message))
         return KARAT_OK;
     if (thought->kind != JSON_STRING)
         return REJECT(w, "messages[%zu]: the reasoning is %s, expected a string", r->offset + index,
@@ -231,17 +237,22 @@ static enum karat_status write_call(struct render *r, size_t index, const struct
     return KARAT_OK;
 }
 
-static enum karat_status write_calls(struct render *r, size_t index, const struct json *calls)
+static enum karat_status write_calls(struct render *r, size_t index, const struct json *calls,
+                                     const struct sampled_turn *sampled)
 {
     enum karat_status status = KARAT_OK;
+    const struct sampled_part *part = sampled->calls;
     if (calls->kind != JSON_ARRAY)
         return REJECT(&r->writer, "messages[%zu]: \"tool_calls\" is %s, expected an array", index,
                       json_kind_name(calls));
     if (calls->n_children > CHAT_CALLS_MAX)
         return REJECT(&r->writer, "messages[%zu]: %zu tool calls, at most %d are rendered", index, calls->n_children,
                       CHAT_CALLS_MAX);
-    for (const struct json *call = calls->first_child; call; call = call->next)
-        TRY(write_call(r, index, call));
+    for (const struct json *call = calls->first_child; call; call = call->next, part += part != NULL)
+        if (part && part->n_ids > 0)
+            writer_ids(&r->writer, r->options->tokenizer, part->ids, part->n_ids);
+        else
+            TRY(write_call(r, index, call));
 cleanup:
     return status;
 }
@@ -395,6 +406,30 @@ static void end_turn(struct render *r, const struct json *message, bool answered
         r->ended = ENDED_TURN;
 }
 
+// What the model wrote before the results of its calls.
+static enum karat_status write_reply(struct render *r, size_t index, const struct json *message, bool text_first)
+{
+    enum karat_status status = KARAT_OK;
+    struct chat_writer *w = &r->writer;
+    const size_t number = r->offset + index;
+    const struct json *calls = json_find(message, "tool_calls");
+    struct sampled_turn sampled = { 0 };
+    bool has_content = false;
+    if (!w->strict)
+        TRY(chat_find_sampled(&sampled, r->request, message, r->options->tokenizer, &w->prompt->arena, w->err));
+    if (sampled.whole.n_ids > 0 && text_first && keeps_thought(r, index, message)) {
+        writer_ids(w, r->options->tokenizer, sampled.whole.ids, sampled.whole.n_ids);
+        return KARAT_OK;
+    }
+    TRY(write_thought(r, index, message));
+    if (text_first)
+        TRY(write_content(r, number, message, &has_content));
+    if (json_truthy(calls))
+        TRY(write_calls(r, number, calls, &sampled));
+cleanup:
+    return status;
+}
+
 static enum karat_status write_message(struct render *r, size_t index, const struct json *message)
 {
     enum karat_status status = KARAT_OK;
@@ -409,17 +444,11 @@ static enum karat_status write_message(struct render *r, size_t index, const str
         writer_text(w, is_role(message, "assistant") ? span_text("model") : role->text);
         writer_string(w, "\n");
     }
-    TRY(write_thought(r, index, message));
     // The model wrote its text before it called; the template prints it after the results and closes the turn.
     const bool text_first = !w->strict && json_truthy(calls) && !json_truthy(json_find(message, "tool_responses"));
-    if (text_first)
-        TRY(write_content(r, number, message, &has_content));
-    if (json_truthy(calls))
-        TRY(write_calls(r, number, calls));
+    TRY(write_reply(r, index, message, text_first));
     TRY(write_results(r, number, message, &answered));
-    if (text_first)
-        has_content = false;
-    else
+    if (!text_first)
         TRY(write_content(r, number, message, &has_content));
     end_turn(r, message, answered, has_content);
     r->previous = message;
@@ -449,6 +478,7 @@ cleanup:
 
 static void write_empty_thought(struct chat_writer *w)
 {
+    w->prompt->n_history = writer_mark(w);
     writer_control(w, "<|channel>");
     writer_string(w, "thought\n");
     writer_control(w, "<channel|>");
@@ -463,6 +493,7 @@ static void write_generation_prompt(struct render *r)
         if (!r->thinking && !r->options->small)
             write_empty_thought(w);
     } else if (r->ended == ENDED_RESULT && r->thinking) {
+        w->prompt->n_history = writer_mark(w);
         writer_control(w, "<|channel>");
         writer_string(w, "thought\n");
         w->prompt->starts_in_thought = true;
@@ -516,10 +547,13 @@ static enum karat_status render_all(struct render *r, const struct json *request
     TRY(write_start(w, json_find(options, "bos_token")));
     TRY(write_system_turn(r, tools));
     TRY(write_messages(r));
+    w->prompt->n_history = SIZE_MAX;
     if (r->generation_prompt)
         write_generation_prompt(r);
     TRY(write_begun_answer(r, json_find(options, "begun_answer")));
     TRY(writer_finish(w));
+    if (w->prompt->n_history > w->prompt->n_items)
+        w->prompt->n_history = w->prompt->n_items;
 cleanup:
     return status;
 }
@@ -530,7 +564,7 @@ enum karat_status chat_render(struct chat_prompt *out, const struct json *reques
     static const struct chat_options defaults = { 0 };
     enum karat_status status = KARAT_OK;
     struct chat_prompt prompt = { 0 };
-    struct render r = { .options = options ? options : &defaults };
+    struct render r = { .options = options ? options : &defaults, .request = request };
     *out = (struct chat_prompt){ 0 };
     r.writer = (struct chat_writer){ .prompt = &prompt, .strict = r.options->strict, .err = err };
     r.writer.run.limit_bytes = CHAT_PROMPT_BYTES_MAX;

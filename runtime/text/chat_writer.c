@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "text/stream.h"
+
 static void add_item(struct chat_writer *writer, struct chat_item item)
 {
     struct chat_prompt *prompt = writer->prompt;
@@ -51,6 +53,29 @@ void writer_media(struct chat_writer *writer, const char *name, const struct jso
     flush(writer);
     if (!writer->run.failed)
         add_item(writer, (struct chat_item){ .control = true, .text = span_text(name), .media = part });
+}
+
+void writer_ids(struct chat_writer *writer, const struct tokenizer *tokenizer, const uint32_t *ids, size_t n_ids)
+{
+    struct text text = { 0 };
+    struct stream stream = { 0 }; // a model may have written what is no character
+    flush(writer);
+    for (size_t i = 0; i < n_ids; ++i)
+        text_append_span(&text, tokenizer_text(tokenizer, ids[i]));
+    char *characters = arena_alloc(&writer->prompt->arena, STREAM_OUT_BYTES(text.size_bytes), 1);
+    writer->run.failed = writer->run.failed || text.failed || !characters;
+    if (!writer->run.failed) {
+        size_t n = stream_feed(&stream, text_span(&text), characters);
+        n += stream_finish(&stream, characters + n);
+        add_item(writer, (struct chat_item){ .text = span_of(characters, n), .ids = ids, .n_ids = n_ids });
+    }
+    text_free(&text);
+}
+
+size_t writer_mark(struct chat_writer *writer)
+{
+    flush(writer);
+    return writer->prompt->n_items;
 }
 
 void writer_control(struct chat_writer *writer, const char *name)

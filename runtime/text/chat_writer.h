@@ -22,6 +22,8 @@ void writer_text(struct chat_writer *writer, struct span text);
 void writer_string(struct chat_writer *writer, const char *text);
 void writer_control(struct chat_writer *writer, const char *name); // a literal
 void writer_media(struct chat_writer *writer, const char *name, const struct json *part);
+void writer_ids(struct chat_writer *writer, const struct tokenizer *tokenizer, const uint32_t *ids, size_t n_ids);
+size_t writer_mark(struct chat_writer *writer);                   // items so far; a control has to come next
 void writer_quoted(struct chat_writer *writer, struct span text); // between two <|"|>
 enum karat_status writer_finish(struct chat_writer *writer);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "engine/engine.h"
 #include "text/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -34,10 +35,21 @@ static void check_items(const struct chat_prompt *prompt)
         demand(item->text.size_bytes > 0);
         demand(utf8_valid((const char *)item->text.data, item->text.size_bytes, NULL));
         demand(!item->control || is_control_name(item->text));
-        // Text between two controls is one item.
-        demand(item->control || i == 0 || prompt->items[i - 1].control);
+        demand((item->ids != NULL) == (item->n_ids > 0) && !(item->ids && item->control));
+        // Text between two controls is one item, but for what was sampled.
+        demand(item->control || item->ids || i == 0 || prompt->items[i - 1].control || prompt->items[i - 1].ids);
         demand(!item->media || (item->control && json_find(item->media, "type")));
     }
+}
+
+// The demo model's.
+static const struct tokenizer *vocabulary(void)
+{
+    static struct karat_model *model;
+    if (!model)
+        demand(karat_model_open(&model, NULL, &(struct karat_model_options){ .vocabulary_only = true }, NULL) ==
+               KARAT_OK);
+    return model->tokenizer;
 }
 
 static void check_request(const struct json *request, uint8_t flags)
@@ -47,6 +59,7 @@ static void check_request(const struct json *request, uint8_t flags)
         .small = flags & 2,
         .structured_results = flags & 4,
         .empty_thought_after_results = flags & 8,
+        .tokenizer = flags & 16 ? vocabulary() : NULL,
     };
     struct chat_prompt prompt;
     struct karat_error err = { 0 };
