@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/replay.h"
+
 // ---------------------------------------------------------------------------------------------------- the mailbox
 
 enum letter_kind { LETTER_START, LETTER_TOKEN, LETTER_PIECE, LETTER_DONE };
@@ -18,6 +20,8 @@ struct letter {
     enum karat_piece piece;
     struct text text;    // of a piece
     struct token *token; // of its own
+    uint32_t *sampled;   // [n_sampled], of the end
+    size_t n_sampled;
     enum karat_stop stop;
     uint32_t n_prompt, n_cached, n_generated, n_thought;
     struct karat_request_times times;
@@ -80,6 +84,10 @@ static void on_done(void *user, enum karat_status status, const struct karat_rep
         letter.n_cached = reply->n_cached;
         letter.n_generated = reply->n_generated;
         letter.n_thought = reply->n_thought;
+        letter.n_sampled = reply->n_sampled;
+        letter.sampled = app_memory_new(reply->n_sampled + 1, sizeof *letter.sampled);
+        if (reply->n_sampled > 0)
+            memcpy(letter.sampled, reply->sampled, reply->n_sampled * sizeof *letter.sampled);
     }
     if (status != KARAT_OK && err)
         letter.err = *err;
@@ -315,6 +323,7 @@ static void take_end(struct choice *choice, const struct letter *letter)
     choice->n_generated = letter->n_generated;
     choice->n_thought = letter->n_thought;
     choice->times = letter->times;
+    replay_keep(answer->server->replay, choice, letter->sampled, letter->n_sampled);
     // No other cancel is left than that of a client that left, or of the server's end.
     struct fault fault;
     if (letter->err.status == KARAT_ERR_CANCELLED) {
@@ -353,6 +362,7 @@ static void open_letter(struct letter *letter)
     }
     app_text_free(&letter->text);
     free(letter->token);
+    free(letter->sampled);
     free(letter);
 }
 

@@ -1,5 +1,6 @@
 // server/generate.c -- routes that generate: a reader of the dialect, then a writer of it.
 #include "server/answer.h"
+#include "server/replay.h"
 #include "server/routes.h"
 
 static bool read_chat(struct ask *ask, const struct exchange *x, struct fault *fault)
@@ -29,6 +30,7 @@ static void generate(struct exchange *x, bool (*read)(struct ask *, const struct
     struct ask ask = { 0 };
     if (exchange_read_json(x, &fault) && read(&ask, x, &fault) &&
         ask_read_biases(&ask, &x->json, x->server->model, &fault)) {
+        replay_attach(x->server->replay, &ask);
         ask_finish(&ask, x->server->facts.n_vocab);
         answer_start(x, &ask, writer);
     } else {

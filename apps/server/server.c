@@ -15,6 +15,7 @@
 #include "server/chats.h"
 #include "server/connections.h"
 #include "server/gate.h"
+#include "server/replay.h"
 #include "server/state.h"
 
 static const char *host_of(const struct server_options *options)
@@ -101,6 +102,7 @@ static bool open_all(struct server *s, struct text *fault)
     }
     s->connections = connections_create(s->base, s->http, 0);
     s->mailbox = mailbox_create(s->base);
+    s->replay = replay_create();
     s->chats = chats_open(s);
     evhttp_set_gencb(s->http, routes_serve, s);
     evhttp_set_allowed_methods(s->http, 0x1ff); // others are refused by the table of routes
@@ -123,6 +125,7 @@ static void close_all(struct server *s)
         evhttp_free(s->http);
     connections_destroy(s->connections);
     mailbox_destroy(s->mailbox);
+    replay_destroy(s->replay);
     if (s->base)
         event_base_free(s->base);
     app_text_free(&s->alias);

@@ -11,6 +11,7 @@
 struct chats;
 struct connections;
 struct mailbox;
+struct replay;
 
 struct server {
     const struct server_options *options;
@@ -22,6 +23,7 @@ struct server {
     struct karat_model_facts facts;
     struct karat_scheduler *scheduler;
     struct mailbox *mailbox;
+    struct replay *replay;
     struct chats *chats;
     struct text alias; // what the model is called
     int64_t started;   // seconds since 1970

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/ask.h"
+#include "server/replay.h"
 #include "server/routes.h"
 #include "server/state.h"
 
@@ -138,7 +139,10 @@ void serve_apply_template(struct exchange *x)
     struct karat_error err = { 0 };
     struct text out = { 0 };
     char *prompt = NULL;
-    if (!exchange_read_json(x, &fault) || !ask_read_chat(&ask, &x->json, &fault)) {
+    const bool good = exchange_read_json(x, &fault) && ask_read_chat(&ask, &x->json, &fault);
+    if (good)
+        replay_attach(x->server->replay, &ask);
+    if (!good) {
         exchange_fail(x, &fault);
     } else if (karat_render(x->server->model, ask.chat.data, 0, &prompt, &err) != KARAT_OK) {
         fail_with(x, &err);
@@ -158,6 +162,8 @@ static void count(struct exchange *x, bool good, struct ask *ask, const struct f
     struct text out = { 0 };
     uint32_t *ids = NULL;
     size_t n_ids = 0;
+    if (good)
+        replay_attach(x->server->replay, ask);
     if (!good) {
         exchange_fail(x, fault);
     } else if (karat_render_tokens(x->server->model, ask->chat.data, 0, &ids, &n_ids, &err) != KARAT_OK) {

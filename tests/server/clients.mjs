@@ -86,6 +86,14 @@ const claims = {
         assert.deepEqual(asked.slice(0, 1), ["Paris"]);
         assert.ok(runner.messages.some((m) => m.role === "tool" && m.content === "sunny"));
     },
+    async "openai's tool loop finds all that was evaluated"() {
+        const ask = { model: "pebble", messages: weather, temperature: 0, max_tokens: 60, tools };
+        const first = await openai.chat.completions.create(ask);
+        const call = first.choices[0].message.tool_calls[0];
+        const second = await openai.chat.completions.create({ ...ask, messages: [...weather, first.choices[0].message,
+            { role: "tool", tool_call_id: call.id, content: "sunny" }] });
+        assert.equal(second.usage.prompt_tokens_details.cached_tokens, first.usage.total_tokens - 1);
+    },
     async "openai completes text"() {
         const reply = await openai.completions.create({ model: "pebble", prompt: "The", max_tokens: 4, temperature: 0 });
         assert.equal(reply.usage.completion_tokens, 4);

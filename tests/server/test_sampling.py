@@ -186,7 +186,65 @@ def a_thought_keeps_to_its_budget(server):
     assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] <= 3, reply
 
 
-STORIES = [a_thought_keeps_to_its_budget, a_seed_repeats_with_biases_too, log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
+def weather_loop(server, change=None):
+    """Asks, answers the call, asks again; the usage of the second reply and how many tokens the first timeline had."""
+    ask, path = {**ASK_WEATHER, "max_tokens": 60}, "/v1/chat/completions"
+    first = server.ask("POST", path, ask)[2]
+    message = first["choices"][0]["message"]
+    assert message["tool_calls"], first
+    if change:
+        change(message)
+    ask["messages"] = ask["messages"] + [message, {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "sunny"}]
+    second = server.ask("POST", path, {**ask, "max_tokens": 1})[2]
+    # The token that ended the reply was sampled, not evaluated.
+    return second["usage"]["prompt_tokens_details"]["cached_tokens"], first["usage"]["total_tokens"] - 1
+
+
+def a_tool_loop_evaluates_nothing_twice(server):
+    cached, evaluated = weather_loop(server)
+    assert cached == evaluated, (cached, evaluated)
+
+    def spelled_otherwise(message):
+        function = message["tool_calls"][0]["function"]
+        function["arguments"] = json.dumps(json.loads(function["arguments"]), indent=2)
+
+    cached, evaluated = weather_loop(server, spelled_otherwise)
+    assert cached == evaluated, (cached, evaluated)
+
+
+def a_call_that_was_changed_is_not_replayed(server):
+    def other_city(message):
+        message["tool_calls"][0]["function"]["arguments"] = '{"city": "Rome"}'
+
+    def other_id(message):
+        message["tool_calls"][0]["id"] = "call_" + "0" * 24
+
+    for change in (other_city, other_id):
+        cached, evaluated = weather_loop(server, change)
+        assert cached + 8 < evaluated, (change, cached, evaluated)
+
+
+def anthropic_and_responses_loops_are_replayed_too(server):
+    tool = {"name": "get_weather", "description": WEATHER["function"]["description"], "input_schema": WEATHER["function"]["parameters"]}
+    ask = {"messages": ASK_WEATHER["messages"], "tools": [tool], "max_tokens": 60, "temperature": 0}
+    first = server.ask("POST", "/v1/messages", ask)[2]
+    call = first["content"][-1]
+    ask["messages"] = ask["messages"] + [{"role": "assistant", "content": first["content"]}, {"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": call["id"], "content": "sunny"}]}]
+    second = server.ask("POST", "/v1/messages", ask)[2]
+    total = sum(first["usage"][name] for name in ("input_tokens", "cache_read_input_tokens", "output_tokens"))
+    assert second["usage"]["cache_read_input_tokens"] == total - 1, (first, second)
+
+    ask = {"input": [{"role": "user", "content": "What is the weather in Rome?"}], "tools": [{"type": "function", **WEATHER["function"]}],
+           "temperature": 0, "max_output_tokens": 60}
+    first = server.ask("POST", "/v1/responses", ask)[2]
+    ask["input"] += first["output"] + [{"type": "function_call_output", "call_id": first["output"][-1]["call_id"], "output": "sunny"}]
+    second = server.ask("POST", "/v1/responses", ask)[2]
+    assert second["usage"]["input_tokens_details"]["cached_tokens"] == first["usage"]["total_tokens"] - 1, (first, second)
+
+
+STORIES = [a_tool_loop_evaluates_nothing_twice, a_call_that_was_changed_is_not_replayed,
+           anthropic_and_responses_loops_are_replayed_too, a_thought_keeps_to_its_budget, a_seed_repeats_with_biases_too, log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
            thoughts_and_calls_have_no_tokens, characters_of_several_tokens_are_spelled_by_bytes,
            a_completion_streams_its_lists_one_after_the_other, a_response_streams_log_probabilities_with_its_deltas]
 
