@@ -48,7 +48,7 @@ static const struct {
     { "audio" },
     { "prediction" },
     { "samplers" },
-    { "previous_response_id" },
+    { "conversation" },
 };
 
 void ask_free(struct ask *ask)
@@ -61,6 +61,8 @@ void ask_free(struct ask *ask)
     free(ask->biases);
     app_text_free(&ask->chat);
     app_text_free(&ask->begun);
+    app_text_free(&ask->said);
+    app_text_free(&ask->previous);
     app_text_free(&ask->schema);
     app_text_free(&ask->grammar);
     app_text_free(&ask->tool);

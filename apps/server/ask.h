@@ -36,6 +36,9 @@ struct ask {
     struct text chat;  // as karat_render() takes it; empty where there are prompts
     struct text begun; // what a final message of the assistant says; the answer goes on from there
     bool has_begun;
+    struct text said;     // of a response: the messages in `chat` without the instructions, those before it included
+    struct text previous; // the id of the response that it goes on from; empty: none
+    bool forget;          // it is not to be kept
     struct ask_prompt *prompts;
     size_t n_prompts;
     unsigned n_choices; // of one prompt
@@ -60,6 +63,7 @@ bool ask_read_chat(struct ask *ask, const struct json *json, struct fault *fault
 bool ask_read_completion(struct ask *ask, const struct json *json, const struct karat_model *model,
                          struct fault *fault);
 bool ask_read_messages(struct ask *ask, const struct json *json, bool only_count, struct fault *fault);
+// ask->said holds the messages that come before its own, if any; see responses.h.
 bool ask_read_responses(struct ask *ask, const struct json *json, struct fault *fault);
 
 // ---------------------------------------------------------------------------------------------------- for the readers

@@ -112,32 +112,41 @@ static bool read_item(struct reader *r, size_t item)
                      "reasoning");
 }
 
-static bool read_conversation(struct ask *ask, const struct json *json, struct fault *fault)
+static bool read_input(struct reader *r)
 {
-    const size_t input = ask_member(json, 0, "input"), instructions = ask_member(json, 0, "instructions");
-    struct reader r = { .json = json, .fault = fault, .turns = { .out = &ask->chat } };
+    const struct json *json = r->json;
+    const size_t input = ask_member(json, 0, "input");
     struct text raw = { 0 };
     bool good = true;
-    app_text_add(&ask->chat, "{\"messages\":[");
-    if (instructions != JSON_NONE && !app_json_is(json, instructions, JSON_STRING)) {
-        good = ask_wrong(fault, json, instructions, "instructions", "a string");
-    } else if (instructions != JSON_NONE) {
-        app_json_raw(json, instructions, &raw);
-        turns_add(&r.turns, "system", &raw);
-        app_text_clear(&raw);
-    }
-    if (good && app_json_is(json, input, JSON_STRING)) {
+    if (app_json_is(json, input, JSON_STRING)) {
         app_json_raw(json, input, &raw);
-        turns_add(&r.turns, "user", &raw);
-    } else if (good && app_json_is(json, input, JSON_ARRAY) && app_json_count(json, input) > 0) {
+        turns_add(&r->turns, "user", &raw);
+        app_text_free(&raw);
+    } else if (app_json_is(json, input, JSON_ARRAY) && app_json_count(json, input) > 0) {
         for (size_t i = app_json_first(json, input); good && i != JSON_NONE; i = app_json_next(json, input, i))
-            good = read_item(&r, i);
-    } else if (good) {
-        good = ask_wrong(fault, json, input, "input", "a string or a list of items");
+            good = read_item(r, i);
+    } else {
+        good = ask_wrong(r->fault, json, input, "input", "a string or a list of items");
     }
+    return good;
+}
+
+static bool read_conversation(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    const size_t instructions = ask_member(json, 0, "instructions");
+    struct reader r = { .json = json, .fault = fault, .turns = { .out = &ask->said, .n = ask->said.size > 0 } };
+    if (instructions != JSON_NONE && !app_json_is(json, instructions, JSON_STRING))
+        return ask_wrong(fault, json, instructions, "instructions", "a string");
+    const bool good = read_input(&r);
     ask->has_begun = good && turns_take_begun(&r.turns, &ask->begun);
     turns_end(&r.turns);
-    app_text_free(&raw);
+    app_text_add(&ask->chat, "{\"messages\":[");
+    if (instructions != JSON_NONE) {
+        app_text_add(&ask->chat, "{\"role\":\"system\",\"content\":");
+        app_json_raw(json, instructions, &ask->chat);
+        app_text_add(&ask->chat, ask->said.size > 0 ? "}," : "}");
+    }
+    app_text_append(&ask->chat, app_text_of(&ask->said), ask->said.size);
     app_text_add(&ask->chat, "]");
     return good;
 }
@@ -166,6 +175,10 @@ static bool read_rest(struct ask *ask, const struct json *json, struct fault *fa
 {
     const size_t format = ask_member(json, ask_member(json, 0, "text"), "format");
     const size_t effort = ask_member(json, ask_member(json, 0, "reasoning"), "effort");
+    const size_t store = ask_member(json, 0, "store");
+    if (store != JSON_NONE && !app_json_is(json, store, JSON_TRUE) && !app_json_is(json, store, JSON_FALSE))
+        return ask_wrong(fault, json, store, "store", "true or false");
+    ask->forget = app_json_is(json, store, JSON_FALSE);
     if (!ask_read_format(ask, json, format, "text.format", fault))
         return false;
     return ask_read_effort(ask, json, effort, "reasoning.effort", fault);

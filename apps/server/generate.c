@@ -1,6 +1,7 @@
 // server/generate.c -- routes that generate: a reader of the dialect, then a writer of it.
 #include "server/answer.h"
 #include "server/replay.h"
+#include "server/responses.h"
 #include "server/routes.h"
 
 static bool read_chat(struct ask *ask, const struct exchange *x, struct fault *fault)
@@ -20,7 +21,7 @@ static bool read_messages(struct ask *ask, const struct exchange *x, struct faul
 
 static bool read_responses(struct ask *ask, const struct exchange *x, struct fault *fault)
 {
-    return ask_read_responses(ask, &x->json, fault);
+    return responses_read(x->server->responses, ask, &x->json, fault);
 }
 
 static void generate(struct exchange *x, bool (*read)(struct ask *, const struct exchange *, struct fault *),

@@ -23,6 +23,7 @@ static const struct route routes[] = {
     { POST, "/chat/completions", MODEL, DIALECT_OPENAI, serve_chat },
     { POST, "/completions", MODEL, DIALECT_OPENAI, serve_completion },
     { POST, "/responses", MODEL, DIALECT_OPENAI, serve_responses },
+    { GET | EVHTTP_REQ_DELETE, "/responses/", BEGINNING, DIALECT_OPENAI, serve_response },
     { POST, "/messages", MODEL, DIALECT_ANTHROPIC, serve_messages },
     { POST, "/messages/count_tokens", 0, DIALECT_ANTHROPIC, serve_count_messages },
     { POST, "/chat/completions/input_tokens", 0, DIALECT_OPENAI, serve_count_chat },

@@ -10,6 +10,9 @@ void serve_completion(struct exchange *x);
 void serve_messages(struct exchange *x);
 void serve_responses(struct exchange *x);
 
+// responses.c
+void serve_response(struct exchange *x); // one that is kept
+
 // texts.c
 void serve_count_chat(struct exchange *x);
 void serve_count_messages(struct exchange *x);

@@ -16,6 +16,7 @@
 #include "server/connections.h"
 #include "server/gate.h"
 #include "server/replay.h"
+#include "server/responses.h"
 #include "server/state.h"
 
 static const char *host_of(const struct server_options *options)
@@ -103,6 +104,7 @@ static bool open_all(struct server *s, struct text *fault)
     s->connections = connections_create(s->base, s->http, 0);
     s->mailbox = mailbox_create(s->base);
     s->replay = replay_create();
+    s->responses = responses_create();
     s->chats = chats_open(s);
     evhttp_set_gencb(s->http, routes_serve, s);
     evhttp_set_allowed_methods(s->http, 0x1ff); // others are refused by the table of routes
@@ -126,6 +128,7 @@ static void close_all(struct server *s)
     connections_destroy(s->connections);
     mailbox_destroy(s->mailbox);
     replay_destroy(s->replay);
+    responses_destroy(s->responses);
     if (s->base)
         event_base_free(s->base);
     app_text_free(&s->alias);

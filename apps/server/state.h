@@ -12,6 +12,7 @@ struct chats;
 struct connections;
 struct mailbox;
 struct replay;
+struct responses;
 
 struct server {
     const struct server_options *options;
@@ -24,6 +25,7 @@ struct server {
     struct karat_scheduler *scheduler;
     struct mailbox *mailbox;
     struct replay *replay;
+    struct responses *responses;
     struct chats *chats;
     struct text alias; // what the model is called
     int64_t started;   // seconds since 1970

@@ -4,6 +4,7 @@
 
 #include "server/ask.h"
 #include "server/replay.h"
+#include "server/responses.h"
 #include "server/routes.h"
 #include "server/state.h"
 
@@ -199,6 +200,6 @@ void serve_count_responses(struct exchange *x)
 {
     struct fault fault;
     struct ask ask = { 0 };
-    const bool good = exchange_read_json(x, &fault) && ask_read_responses(&ask, &x->json, &fault);
+    const bool good = exchange_read_json(x, &fault) && responses_read(x->server->responses, &ask, &x->json, &fault);
     count(x, good, &ask, &fault, "response.input_tokens");
 }

@@ -3,6 +3,7 @@
 
 #include "server/answer.h"
 #include "server/logprobs.h"
+#include "server/responses.h"
 
 // What item is open in the stream.
 enum { NOTHING, THOUGHT, ANSWER };
@@ -82,7 +83,12 @@ static void add_response(struct text *out, const struct answer *answer, const ch
         add_call(out, answer, &choice->calls[i], n++, true);
     }
     app_text_add(out, "],\"parallel_tool_calls\":true,\"tool_choice\":\"auto\",\"tools\":[],\"temperature\":null,"
-                      "\"top_p\":null,\"previous_response_id\":null,\"usage\":");
+                      "\"top_p\":null,\"previous_response_id\":");
+    if (answer->ask.previous.size)
+        add_string(out, "", &answer->ask.previous);
+    else
+        app_text_add(out, "null");
+    app_text_format(out, ",\"store\":%s,\"usage\":", answer->ask.forget ? "false" : "true");
     if (with_output)
         app_text_format(out,
                         "{\"input_tokens\":%u,\"input_tokens_details\":{\"cached_tokens\":%u},\"output_tokens\":%u,"
@@ -242,13 +248,19 @@ static void choice_end(struct choice *choice)
 static void end(struct answer *answer)
 {
     const bool incomplete = is_incomplete(&answer->choices[0]);
-    send_response(answer, incomplete ? "response.incomplete" : "response.completed",
-                  incomplete ? "incomplete" : "completed", true);
+    struct text body = { 0 }, out = { 0 };
+    add_response(&body, answer, incomplete ? "incomplete" : "completed", true);
+    responses_keep(answer->server->responses, answer, &body);
+    app_text_add(&out, ",\"response\":");
+    app_text_append(&out, body.data, body.size);
+    send_event(answer, incomplete ? "response.incomplete" : "response.completed", &out);
+    app_text_free(&body);
 }
 
 static void whole(struct answer *answer, struct text *out)
 {
     add_response(out, answer, is_incomplete(&answer->choices[0]) ? "incomplete" : "completed", true);
+    responses_keep(answer->server->responses, answer, out);
 }
 
 const struct writer writer_responses = { "resp_", begin, piece, choice_end, end, whole };

@@ -66,6 +66,9 @@ static bool read_ask(struct ask *ask, const struct json *json, uint8_t dialect, 
     case 0:
         return ask_read_chat(ask, json, fault);
     case 1:
+        if (dialect & 8)
+            app_text_add(&ask->said,
+                         "{\"role\":\"user\",\"content\":\"before\"},{\"role\":\"assistant\",\"content\":\"x\"}");
         return ask_read_responses(ask, json, fault);
     case 4:
         return ask_read_completion(ask, json, vocabulary(), fault);

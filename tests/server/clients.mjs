@@ -103,6 +103,16 @@ const claims = {
         assert.equal(reply.output_text, answer);
         assert.equal(reply.status, "completed");
     },
+    async "openai goes on from a response, gets it again and removes it"() {
+        const first = await openai.responses.create({ model: "pebble", input: weather, temperature: 0,
+            tools: [{ type: "function", name: "get_weather", description, parameters: schema, strict: false }] });
+        const { id, output } = await openai.responses.retrieve(first.id);
+        const second = await openai.responses.create({ model: "pebble", temperature: 0, previous_response_id: id, max_output_tokens: 40,
+            input: [{ type: "function_call_output", call_id: output[0].call_id, output: "sunny" }] });
+        assert.equal(second.output[0].type, "message");
+        await openai.responses.delete(first.id);
+        await assert.rejects(openai.responses.retrieve(first.id), OpenAI.NotFoundError);
+    },
     async "openai streams responses, and its helper puts the same together"() {
         const stream = openai.responses.stream({ model: "pebble", input: weather, temperature: 0,
             tools: [{ type: "function", name: "get_weather", description, parameters: schema, strict: false }] });

@@ -300,8 +300,8 @@ OPEN = [
      {}, 200, {"output.0.content.0.text": R(r'^\{"a": ?"(x|yy)"\}$')}),
     ("a response's schema that is missing", "POST", "/v1/responses", {"input": "a", "text": {"format": {"type": "json_schema"}}}, {}, 400,
      wrong("invalid_request_error", "schema is missing, expected a JSON Schema", "schema")),
-    ("a state that is not kept", "POST", "/v1/responses", {"input": "a", "previous_response_id": "resp_1"}, {}, 501,
-     {"error.param": "previous_response_id"}),
+    ("a conversation that is not kept", "POST", "/v1/responses", {"input": "a", "conversation": "conv_1"}, {}, 501,
+     {"error.param": "conversation"}),
 ]
 
 WITH_KEY = [

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/replay.h"
+#include "server/responses.h"
 #include "test.h"
 
 static const uint32_t tokens[] = { 12, 700, 13 };
@@ -75,4 +76,82 @@ TEST(the_replies_used_longest_ago_are_forgotten)
     CHECK(!is_kept(replay, "call_", 5000) && is_kept(replay, "call_", 5001) && is_kept(replay, "call_", 5002));
     free(many);
     replay_destroy(replay);
+}
+
+// ------------------------------------------------------------------------------------------------ responses
+
+static void keep_response(struct responses *responses, unsigned number, const char *said, const char *content,
+                          bool forget)
+{
+    struct choice choice = { .content = { 0 } };
+    struct answer answer = { .choices = &choice, .n_choices = 1 };
+    struct text body = { 0 };
+    snprintf(answer.id, sizeof answer.id, "resp_%u", number);
+    answer.ask.forget = forget;
+    app_text_add(&answer.ask.said, said);
+    app_text_add(&choice.content, content);
+    app_text_format(&body, "{\"id\":\"resp_%u\"}", number);
+    responses_keep(responses, &answer, &body);
+    app_text_free(&body);
+    app_text_free(&choice.content);
+    ask_free(&answer.ask);
+}
+
+static bool has_response(struct responses *responses, unsigned number)
+{
+    char id[32];
+    struct fault fault;
+    snprintf(id, sizeof id, "resp_%u", number);
+    return responses_find(responses, id, &fault) != NULL;
+}
+
+TEST(a_conversation_grows_by_question_and_answer)
+{
+    struct responses *responses = responses_create();
+    struct ask ask = { 0 };
+    struct json json = { 0 };
+    struct fault fault = { 0 };
+    struct text why = { 0 };
+    static const char body[] =
+        "{\"input\":\"And you?\",\"previous_response_id\":\"resp_1\",\"instructions\":\"Be brief.\"}";
+    keep_response(responses, 1, "{\"role\":\"user\",\"content\":\"Hi\"}", "Hello \"you\"", false);
+    REQUIRE(app_json_parse(&json, body, sizeof body - 1, &why));
+    CHECK(responses_read(responses, &ask, &json, &fault));
+    CHECK_TEXT(
+        app_text_of(&ask.chat),
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Hi\"},"
+        "{\"role\":\"assistant\",\"content\":\"Hello \\\"you\\\"\"},{\"role\":\"user\",\"content\":\"And you?\"}],"
+        "\"options\":{\"enable_thinking\":false,\"add_generation_prompt\":true}}");
+    ask_free(&ask);
+    app_json_free(&json);
+    responses_destroy(responses);
+}
+
+TEST(the_responses_used_longest_ago_are_forgotten)
+{
+    struct responses *responses = responses_create();
+    struct fault fault;
+    for (unsigned i = 0; i < RESPONSES_MAX; ++i)
+        keep_response(responses, i, "", "a", false);
+    CHECK(has_response(responses, 0)); // and used
+    keep_response(responses, RESPONSES_MAX, "", "a", false);
+    CHECK(has_response(responses, 0) && !has_response(responses, 1) && has_response(responses, 2));
+    keep_response(responses, 5000, "", "a", true);
+    CHECK(!has_response(responses, 5000));
+
+    const size_t half = RESPONSES_BYTES_MAX / 2;
+    char *large = calloc(half + 1, 1);
+    REQUIRE(large);
+    memset(large, 'a', half);
+    keep_response(responses, 6000, "", large, false);
+    CHECK(has_response(responses, 6000) && has_response(responses, 2));
+    keep_response(responses, 6001, "", large, false);
+    CHECK(has_response(responses, 6001) && !has_response(responses, 6000) && !has_response(responses, 3));
+    keep_response(responses, 6002, large, large, false); // larger than all may be together
+    CHECK(!has_response(responses, 6002) && has_response(responses, 6001));
+    CHECK(responses_forget(responses, "resp_6001", &fault) && !has_response(responses, 6001));
+    CHECK(!responses_forget(responses, "resp_6001", &fault));
+    CHECK_UINT(fault.kind, ERROR_NOT_FOUND);
+    free(large);
+    responses_destroy(responses);
 }

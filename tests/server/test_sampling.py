@@ -12,6 +12,7 @@ from test_http import ANSWER, ASK_WEATHER, HELLO, R, WEATHER, chat, check_row, m
 INVALID = "invalid_request_error"
 TOKENS = ["Hello", "!", " ", "How", " can", " I", " help", " you", "?"]
 
+GONE = "there is no response resp_1; those that are not stored, and the oldest of many, are forgotten"
 HELLO_ID = 1093  # the token "Hello"
 
 ROWS = [
@@ -62,6 +63,16 @@ ROWS = [
      {"error.message": "thinking.budget_tokens is 0.5, expected a whole number from 1 to 1048576"}),
     ("a budget in words", "POST", "/v1/chat/completions", chat(thinking_budget_tokens="much"), {}, 400,
      wrong(INVALID, "thinking_budget_tokens is a string, expected a whole number from -1 to 1048576", "thinking_budget_tokens")),
+    # responses that are kept
+    ("a response that is not there", "GET", "/v1/responses/resp_1", None, {}, 404, wrong("not_found_error", GONE)),
+    ("nor to be removed", "DELETE", "/v1/responses/resp_1", None, {}, 404, wrong("not_found_error", GONE)),
+    ("nor to go on from", "POST", "/v1/responses", {"input": "a", "previous_response_id": "resp_1"}, {}, 404,
+     wrong("not_found_error", GONE, "previous_response_id")),
+    ("nor to count from", "POST", "/v1/responses/input_tokens", {"input": "a", "previous_response_id": "resp_1"}, {}, 404, {}),
+    ("a previous response that is no id", "POST", "/v1/responses", {"input": "a", "previous_response_id": 1}, {}, 400,
+     wrong(INVALID, "previous_response_id is 1, expected the id of a response", "previous_response_id")),
+    ("store is a switch", "POST", "/v1/responses", {"input": "a", "store": "no"}, {}, 400,
+     wrong(INVALID, "store is a string, expected true or false", "store")),
     # biases
     ("a ban by id", "POST", "/v1/chat/completions", chat(logit_bias={str(HELLO_ID): -100}), {}, 200,
      {"choices.0.message.content": R("^(?!Hello).")}),
@@ -243,7 +254,42 @@ def anthropic_and_responses_loops_are_replayed_too(server):
     assert second["usage"]["input_tokens_details"]["cached_tokens"] == first["usage"]["total_tokens"] - 1, (first, second)
 
 
-STORIES = [a_tool_loop_evaluates_nothing_twice, a_call_that_was_changed_is_not_replayed,
+def a_response_goes_on_from_another(server):
+    first = server.ask("POST", "/v1/responses", {"input": "Which day comes before Wednesday?", "temperature": 0, "instructions": "Be kind."})[2]
+    assert first["store"] and first["previous_response_id"] is None
+    assert server.ask("GET", f"/v1/responses/{first['id']}")[2] == first
+    ask = {"input": "Capital of Poland?", "temperature": 0, "previous_response_id": first["id"]}
+    second = server.ask("POST", "/v1/responses", ask)[2]
+    assert second["previous_response_id"] == first["id"] and "Warsaw" in second["output"][0]["content"][0]["text"], second
+    # The instructions are not carried over; all else is as if it had been sent.
+    told = {"input": [{"role": "user", "content": "Which day comes before Wednesday?"}, *first["output"],
+                      {"role": "user", "content": "Capital of Poland?"}]}
+    count = lambda body: server.ask("POST", "/v1/responses/input_tokens", body)[2]["input_tokens"]
+    assert second["usage"]["input_tokens"] == count(ask) == count(told), second
+    third = {"input": "And?", "previous_response_id": second["id"], "instructions": "Be kind."}
+    assert count(third) > count(ask)
+    removed = server.ask("DELETE", f"/v1/responses/{second['id']}")
+    assert removed[0] == 200 and removed[2] == {"id": second["id"], "object": "response", "deleted": True}
+    assert server.ask("GET", f"/v1/responses/{second['id']}")[0] == server.ask("POST", "/v1/responses", third)[0] == 404
+
+
+def a_response_that_is_not_to_be_kept_is_not(server):
+    reply = server.ask("POST", "/v1/responses", {"input": "Hello!", "store": False, "max_output_tokens": 2})[2]
+    assert reply["store"] is False and server.ask("GET", f"/v1/responses/{reply['id']}")[0] == 404
+
+
+def a_streamed_call_goes_on_by_its_result_alone(server):
+    ask = {"temperature": 0, "max_output_tokens": 60, "tools": [{"type": "function", **WEATHER["function"]}]}
+    first = server.events("/v1/responses", {**ask, "input": "What is the weather in Paris?", "stream": True})[-1][1]["response"]
+    assert server.ask("GET", f"/v1/responses/{first['id']}")[2] == first
+    second = server.ask("POST", "/v1/responses", {**ask, "previous_response_id": first["id"], "input": [
+        {"type": "function_call_output", "call_id": first["output"][-1]["call_id"], "output": "sunny"}]})[2]
+    assert second["output"][0]["type"] == "message", second
+    assert second["usage"]["input_tokens_details"]["cached_tokens"] == first["usage"]["total_tokens"] - 1, (first, second)
+
+
+STORIES = [a_response_goes_on_from_another, a_response_that_is_not_to_be_kept_is_not, a_streamed_call_goes_on_by_its_result_alone,
+           a_tool_loop_evaluates_nothing_twice, a_call_that_was_changed_is_not_replayed,
            anthropic_and_responses_loops_are_replayed_too, a_thought_keeps_to_its_budget, a_seed_repeats_with_biases_too, log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
            thoughts_and_calls_have_no_tokens, characters_of_several_tokens_are_spelled_by_bytes,
            a_completion_streams_its_lists_one_after_the_other, a_response_streams_log_probabilities_with_its_deltas]
