@@ -22,8 +22,7 @@ static bool is_wanted(const struct karat_generate_options *options, const struct
 
 void constraint_free(struct constraint *constraint)
 {
-    matcher_destroy(constraint->matcher);
-    grammar_destroy(constraint->grammar);
+    grammar_cache_return(constraint->cache, constraint->grammar, constraint->matcher);
     *constraint = (struct constraint){ 0 };
 }
 
@@ -50,8 +49,8 @@ enum karat_status constraint_open(struct constraint *out, const struct karat_mod
     if (!is_wanted(options, prompt))
         return KARAT_OK;
     TRY(model_token_index(model, &index, err));
-    TRY(grammar_from_reply(&out->grammar, &reply, err));
-    TRY(matcher_create(&out->matcher, out->grammar, index, err));
+    out->cache = &((struct karat_model *)model)->grammars; // only what its lock guards is written
+    TRY(grammar_cache_take(out->cache, &reply, index, &out->grammar, &out->matcher, err));
 cleanup:
     return status;
 }

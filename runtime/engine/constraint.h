@@ -2,14 +2,14 @@
 #ifndef ENGINE_CONSTRAINT_H
 #define ENGINE_CONSTRAINT_H
 
-#include "base/status.h"
-#include "text/text.h"
+#include "engine/grammar_cache.h"
 
 struct karat_session;
 
 // Zeroed: nothing. Otherwise of one answer.
 struct constraint {
-    struct grammar *grammar;
+    struct grammar_cache *cache;
+    struct cached_grammar *grammar;
     struct matcher *matcher; // NULL: the answer may be anything
 };
 

@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "base/thread.h"
 #include "engine/ahead.h"
+#include "engine/grammar_cache.h"
 #include "gpu/gpu.h"
 #include "loader/model_file.h"
 #include "model/gemma.h"
@@ -27,6 +28,7 @@ struct karat_model {
     char *name;
     struct mutex lock;         // of what follows
     struct token_index *index; // NULL: no answer had to keep to anything yet
+    struct grammar_cache grammars;
     // Only with weights:
     struct gpu_device *device;
     struct gemma_shape shape;

@@ -322,7 +322,7 @@ enum karat_status karat_model_open(struct karat_model **out, const char *path,
     struct karat_model *model = calloc(1, sizeof *model);
     if (!model)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for the model record");
-    model->lock = (struct mutex)MUTEX_INIT;
+    model->lock = model->grammars.mutex = (struct mutex)MUTEX_INIT;
 
     if ((status = model_open_file(&model->file, path, err)) != KARAT_OK)
         goto cleanup; // the loader's sentences already begin with the path
@@ -359,6 +359,7 @@ void karat_model_close(struct karat_model *model)
     gpu_warm_up_stop(model->warm_up);
     gemma_weights_free(&model->weights);
     gpu_device_destroy(model->device);
+    grammar_cache_free(&model->grammars);
     token_index_destroy(model->index);
     tokenizer_destroy(model->tokenizer);
     model_file_close(model->file);

@@ -97,8 +97,10 @@ enum karat_status matcher_accept(struct matcher *matcher, uint32_t id, struct ka
 
 bool matcher_is_complete(const struct matcher *matcher); // the answer may end here
 
-// What must come next whatever is sampled, appended to *out: it ends where there is a choice, or the answer may end.
-enum karat_status matcher_forced(struct matcher *matcher, struct text *out, struct karat_error *err);
+// Errors  as matcher_mask(), once there was one: only matcher_reset() helps
+enum karat_status matcher_check(const struct matcher *matcher, struct karat_error *err);
+
+size_t matcher_bytes(const struct matcher *matcher); // of memory; changes only in calls that are given the matcher
 
 // Walks by bytes, without tokens. False, and nothing has changed, when the text does not belong here.
 bool matcher_text(struct matcher *matcher, struct span text);

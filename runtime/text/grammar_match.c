@@ -374,7 +374,7 @@ static void enter_root(struct matcher *m)
     m->state = end_closure(m);
 }
 
-static enum karat_status check(const struct matcher *m, struct karat_error *err)
+enum karat_status matcher_check(const struct matcher *m, struct karat_error *err)
 {
     if (m->no_memory)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for following a grammar");
@@ -398,10 +398,10 @@ enum karat_status matcher_create(struct matcher **out, const struct grammar *gra
     m->path = malloc(((index ? index->n_bytes_max : 0) + 1) * sizeof *m->path);
     m->no_memory = !m->path || !grow_table(m, &m->frame_table, &m->frame_table_mask) ||
                    !grow_table(m, &m->state_table, &m->state_table_mask);
-    TRY(check(m, err));
+    TRY(matcher_check(m, err));
     forget(m);
     enter_root(m);
-    TRY(check(m, err));
+    TRY(matcher_check(m, err));
     *out = m;
     m = NULL;
 cleanup:
@@ -425,6 +425,17 @@ void matcher_destroy(struct matcher *m)
     free(m->set);
     free(m->path);
     free(m);
+}
+
+size_t matcher_bytes(const struct matcher *m)
+{
+    size_t bytes = sizeof *m + m->frame_capacity * sizeof *m->frames + m->list_capacity * sizeof *m->lists;
+    bytes += m->state_capacity * (sizeof *m->states + m->grammar->n_classes * sizeof *m->edges);
+    bytes += ((size_t)m->frame_table_mask + m->state_table_mask + 2) * sizeof *m->frame_table;
+    bytes += ((size_t)m->work_capacity + m->set_capacity) * sizeof *m->work;
+    for (uint32_t i = 0; i < MASKS_MAX; ++i)
+        bytes += m->masks[i].bits ? m->index->n_words * sizeof *m->masks[i].bits : 0;
+    return bytes;
 }
 
 void matcher_reset(struct matcher *m)
@@ -611,11 +622,11 @@ static uint32_t *take_mask(struct matcher *m, uint32_t state)
 enum karat_status matcher_mask(struct matcher *m, const uint32_t **out, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
-    TRY(check(m, err));
+    TRY(matcher_check(m, err));
     if (m->n_frames > FRAMES_SOFT || m->n_states > STATES_SOFT)
         forget_all_but_state(m);
     const uint32_t state = representative(m, m->state);
-    TRY(check(m, err));
+    TRY(matcher_check(m, err));
     if (m->states[state].mask == NONE) {
         uint32_t *bits = take_mask(m, state);
         if (bits)
@@ -625,7 +636,7 @@ enum karat_status matcher_mask(struct matcher *m, const uint32_t **out, struct k
             m->masks[m->states[state].mask == NONE ? 0 : m->states[state].mask].state = NONE;
             m->states[state].mask = NONE;
         }
-        TRY(check(m, err));
+        TRY(matcher_check(m, err));
     }
     *out = m->masks[m->states[state].mask].bits;
 cleanup:
@@ -658,7 +669,7 @@ enum karat_status matcher_accept(struct matcher *m, uint32_t id, struct karat_er
 {
     enum karat_status status = KARAT_OK;
     uint32_t to = DEAD;
-    TRY(check(m, err));
+    TRY(matcher_check(m, err));
     if (id < m->index->n_tokens && !m->ended) {
         const enum parse_control control = find_control(m->index, id);
         if (is_end(control) && m->states[m->state].complete) {
@@ -669,7 +680,7 @@ enum karat_status matcher_accept(struct matcher *m, uint32_t id, struct karat_er
              : m->index->is_text[id] ? step_text(m, m->state, tokenizer_text(m->index->tokenizer, id))
                                      : DEAD;
     }
-    TRY(check(m, err));
+    TRY(matcher_check(m, err));
     if (to == DEAD)
         TRY(status_fail(err, KARAT_ERR_ARGUMENT, "token %u does not belong where the grammar stands", id));
     m->state = to;
@@ -688,38 +699,4 @@ bool matcher_text(struct matcher *m, struct span text)
     if (to != DEAD)
         m->state = to;
     return to != DEAD;
-}
-
-// The only byte that can come next, or -1.
-static int only_byte(const struct matcher *m, uint32_t state)
-{
-    int byte = -1;
-    const struct state *s = &m->states[state];
-    if (s->complete)
-        return -1;
-    for (uint32_t i = 0; i < s->n; ++i) {
-        const struct node *node = &m->grammar->nodes[m->frames[m->lists[s->first + i]].node];
-        if (node->kind != NODE_KIND_STEP)
-            return -1;
-        for (uint32_t j = 0; j < node->n; ++j) {
-            const struct byte_range *range = &m->grammar->ranges[node->first + j];
-            if (range->low != range->high || (byte >= 0 && byte != range->low))
-                return -1;
-            byte = range->low;
-        }
-    }
-    return byte;
-}
-
-enum karat_status matcher_forced(struct matcher *m, struct text *out, struct karat_error *err)
-{
-    uint32_t state = m->state;
-    for (int byte; (byte = only_byte(m, state)) >= 0 && !out->failed;) {
-        state = step(m, state, (uint8_t)byte);
-        if (state == DEAD)
-            break;
-        text_append_char(out, (char)byte);
-    }
-    const enum karat_status status = check(m, err);
-    return status != KARAT_OK ? status : text_check(out, "the text that a grammar asks for", err);
 }

@@ -583,27 +583,3 @@ TEST(groups_of_gbnf_are_nested_at_most_64_deep)
     CHECK_TEXT(err.text, "grammar line 1, column 75: groups are nested more than 64 deep");
     text_free(&text);
 }
-
-// ------------------------------------------------------------------------------------------------ forced text
-
-TEST(what_must_come_next_is_known)
-{
-    static const char schema[] =
-        "{\"properties\":{\"name\":{\"const\":\"x\"},\"n\":{\"type\":\"integer\"}},\"required\":["
-        "\"name\",\"n\"]}";
-    struct grammar *grammar = NULL;
-    struct matcher *matcher = NULL;
-    struct text forced = { 0 };
-    struct karat_error err = { 0 };
-    REQUIRE_OK(grammar_from_schema(&grammar, span_text(schema), &err), err);
-    REQUIRE_OK(matcher_create(&matcher, grammar, NULL, &err), err);
-    REQUIRE_OK(matcher_forced(matcher, &forced, &err), err);
-    CHECK_TEXT(forced.data, "{\"name\":");
-    CHECK(matcher_text(matcher, span_text("{\"name\": ")));
-    text_clear(&forced);
-    REQUIRE_OK(matcher_forced(matcher, &forced, &err), err);
-    CHECK_TEXT(forced.data, "\"x\",");
-    text_free(&forced);
-    matcher_destroy(matcher);
-    grammar_destroy(grammar);
-}
