@@ -90,6 +90,15 @@ bool ask_read_format(struct ask *ask, const struct json *json, size_t format, co
 bool ask_read_choice(struct ask *ask, const struct json *json, size_t choice, struct fault *fault);
 bool ask_check_format(const struct ask *ask, bool has_tools, struct fault *fault);
 
+// The tools of a dialect that does not declare them as the library reads them, appended to `chat`; none where none may
+// be called.
+struct tool_form {
+    bool (*is_declared)(const struct json *json, size_t tool); // else the server would have to run it
+    const char *schema;                                        // the member that holds it
+    const char *otherwise;                                     // one sentence
+};
+bool ask_read_tools(struct ask *ask, const struct json *json, const struct tool_form *form, struct fault *fault);
+
 // logprobs and top_logprobs of a chat; of completions, where the former is a number; of responses, which `include`
 // them.
 bool ask_read_logprobs(struct ask *ask, const struct json *json, struct fault *fault);

@@ -1,5 +1,6 @@
 // server/ask_format.c -- what an answer must keep to: a schema, a grammar, or calls of tools.
 #include "server/ask.h"
+#include "server/turns.h"
 
 static bool take_schema(struct ask *ask, const struct json *json, size_t schema, const char *name, struct fault *fault)
 {
@@ -61,6 +62,25 @@ bool ask_read_choice(struct ask *ask, const struct json *json, size_t choice, st
         return true;
     }
     return ask_wrong(fault, json, choice, "tool_choice", "auto, none, required, any or a tool with its name");
+}
+
+bool ask_read_tools(struct ask *ask, const struct json *json, const struct tool_form *form, struct fault *fault)
+{
+    const size_t tools = ask_member(json, 0, "tools");
+    bool any = false;
+    if (tools == JSON_NONE || ask->tool_choice == KARAT_TOOLS_NONE)
+        return true;
+    if (!app_json_is(json, tools, JSON_ARRAY))
+        return ask_wrong(fault, json, tools, "tools", "a list of tools");
+    for (size_t i = app_json_first(json, tools); i != JSON_NONE; i = app_json_next(json, tools, i)) {
+        if (!form->is_declared(json, i))
+            return fault_set(fault, ERROR_INVALID, "tools", "%s", form->otherwise);
+        app_text_add(&ask->chat, any ? "," : ",\"tools\":[");
+        turns_add_tool(&ask->chat, json, i, form->schema);
+        any = true;
+    }
+    app_text_add(&ask->chat, any ? "]" : "");
+    return true;
 }
 
 bool ask_check_format(const struct ask *ask, bool has_tools, struct fault *fault)

@@ -168,26 +168,6 @@ static bool read_conversation(struct ask *ask, const struct json *json, struct f
     return good;
 }
 
-static bool read_tools(struct ask *ask, const struct json *json, struct fault *fault)
-{
-    const size_t tools = ask_member(json, 0, "tools");
-    bool any = false;
-    if (tools == JSON_NONE)
-        return true;
-    if (!app_json_is(json, tools, JSON_ARRAY))
-        return ask_wrong(fault, json, tools, "tools", "a list of tools");
-    for (size_t i = app_json_first(json, tools); i != JSON_NONE; i = app_json_next(json, tools, i)) {
-        if (ask_member(json, i, "input_schema") == JSON_NONE)
-            return fault_set(fault, ERROR_INVALID, "tools",
-                             "a tool has no input_schema; tools that a server would have to run are not offered here");
-        app_text_add(&ask->chat, any ? "," : ",\"tools\":[");
-        turns_add_tool(&ask->chat, json, i, "input_schema");
-        any = true;
-    }
-    app_text_add(&ask->chat, any ? "]" : "");
-    return true;
-}
-
 static bool read_thinking(struct ask *ask, const struct json *json, struct fault *fault)
 {
     const size_t thinking = ask_member(json, 0, "thinking");
@@ -198,6 +178,17 @@ static bool read_thinking(struct ask *ask, const struct json *json, struct fault
     ask->thinking = true;
     return ask_read_budget(ask, json, ask_member(json, thinking, "budget_tokens"), "thinking.budget_tokens", fault);
 }
+
+static bool has_schema(const struct json *json, size_t tool)
+{
+    return ask_member(json, tool, "input_schema") != JSON_NONE;
+}
+
+static const struct tool_form tool_form = {
+    has_schema,
+    "input_schema",
+    "a tool has no input_schema; tools that a server would have to run are not offered here",
+};
 
 bool ask_read_messages(struct ask *ask, const struct json *json, bool only_count, struct fault *fault)
 {
@@ -210,7 +201,7 @@ bool ask_read_messages(struct ask *ask, const struct json *json, bool only_count
     if (app_json_is(json, ask_member(json, choice, "disable_parallel_tool_use"), JSON_TRUE))
         ask->parallel_calls = (struct wish){ true, 0 };
     if (!ask_read_choice(ask, json, choice, fault) || !read_conversation(ask, json, fault) ||
-        (ask->tool_choice != KARAT_TOOLS_NONE && !read_tools(ask, json, fault)))
+        !ask_read_tools(ask, json, &tool_form, fault))
         return false;
     const bool has_tools = app_json_is(json, tools, JSON_ARRAY) && app_json_count(json, tools) > 0;
     return ask_finish_chat(ask, json, JSON_NONE, has_tools, fault);

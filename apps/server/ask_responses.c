@@ -151,26 +151,6 @@ static bool read_conversation(struct ask *ask, const struct json *json, struct f
     return good;
 }
 
-static bool read_tools(struct ask *ask, const struct json *json, struct fault *fault)
-{
-    const size_t tools = ask_member(json, 0, "tools");
-    bool any = false;
-    if (tools == JSON_NONE)
-        return true;
-    if (!app_json_is(json, tools, JSON_ARRAY))
-        return ask_wrong(fault, json, tools, "tools", "a list of tools");
-    for (size_t i = app_json_first(json, tools); i != JSON_NONE; i = app_json_next(json, tools, i)) {
-        if (!ask_is_type(json, i, "function"))
-            return fault_set(fault, ERROR_INVALID, "tools",
-                             "a tool is of a type other than \"function\", which a server would have to run itself");
-        app_text_add(&ask->chat, any ? "," : ",\"tools\":[");
-        turns_add_tool(&ask->chat, json, i, "parameters");
-        any = true;
-    }
-    app_text_add(&ask->chat, any ? "]" : "");
-    return true;
-}
-
 static bool read_rest(struct ask *ask, const struct json *json, struct fault *fault)
 {
     const size_t format = ask_member(json, ask_member(json, 0, "text"), "format");
@@ -184,6 +164,17 @@ static bool read_rest(struct ask *ask, const struct json *json, struct fault *fa
     return ask_read_effort(ask, json, effort, "reasoning.effort", fault);
 }
 
+static bool is_function(const struct json *json, size_t tool)
+{
+    return ask_is_type(json, tool, "function");
+}
+
+static const struct tool_form tool_form = {
+    is_function,
+    "parameters",
+    "a tool is of a type other than \"function\", which a server would have to run itself",
+};
+
 bool ask_read_responses(struct ask *ask, const struct json *json, struct fault *fault)
 {
     const size_t choice = ask_member(json, 0, "tool_choice"), tools = ask_member(json, 0, "tools");
@@ -191,7 +182,7 @@ bool ask_read_responses(struct ask *ask, const struct json *json, struct fault *
         !read_rest(ask, json, fault) || !ask_read_logprobs_include(ask, json, fault) ||
         !ask_read_choice(ask, json, choice, fault) || !read_conversation(ask, json, fault))
         return false;
-    if (ask->tool_choice != KARAT_TOOLS_NONE && !read_tools(ask, json, fault))
+    if (!ask_read_tools(ask, json, &tool_form, fault))
         return false;
     const bool has_tools = app_json_is(json, tools, JSON_ARRAY) && app_json_count(json, tools) > 0;
     return ask_finish_chat(ask, json, JSON_NONE, has_tools, fault);
