@@ -23,6 +23,11 @@ struct prompt {
     const struct json *tools; // of the request; may be NULL
 };
 
+// {"messages", "tools", "options"} as karat_render() takes them, from what karat_chat() is given. All memory is the
+// arena's and the caller's.
+enum karat_status prompt_build_request(struct json **out, struct arena *arena, const char *messages,
+                                       const struct karat_generate_options *options, struct karat_error *err);
+
 // The prompt of a request as karat_render() takes it; the request must outlive what is generated.
 enum karat_status prompt_read(struct prompt *out, const struct karat_model *model, const struct json *request,
                               struct karat_error *err);

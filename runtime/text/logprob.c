@@ -49,7 +49,7 @@ static void find_top(struct karat_logprob *top, size_t n_top, const float *score
 {
     size_t n = 0;
     for (uint32_t i = 0; i < n_scores && n_top > 0; ++i) {
-        const float score = isnan(scores[i]) ? -INFINITY : scores[i];
+        const float score = scores[i] > -INFINITY ? scores[i] : -INFINITY; // not true for a NaN
         if (n == n_top && !(score > top[n - 1].logprob))
             continue;
         n -= n == n_top;
