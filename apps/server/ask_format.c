@@ -85,7 +85,6 @@ bool ask_read_tools(struct ask *ask, const struct json *json, const struct tool_
 
 bool ask_check_format(const struct ask *ask, bool has_tools, struct fault *fault)
 {
-    const bool constrained = ask->schema.size > 0 || ask->grammar.size > 0;
     if (ask->schema.size > 0 && ask->grammar.size > 0)
         return fault_set(fault, ERROR_INVALID, "grammar",
                          "a schema and a grammar were asked for, expected one of them");
@@ -93,9 +92,8 @@ bool ask_check_format(const struct ask *ask, bool has_tools, struct fault *fault
         return fault_set(fault, ERROR_INVALID, "tool_choice", "tool_choice forces a call, but there are no tools");
     if (ask->grammar.size > 0 && has_tools)
         return fault_set(fault, ERROR_INVALID, "grammar", "a grammar does not go together with tools");
-    if (ask->has_begun && (constrained || ask->tool_choice == KARAT_TOOLS_REQUIRED))
+    if (ask->has_begun && ask->tool_choice == KARAT_TOOLS_REQUIRED)
         return fault_set(fault, ERROR_INVALID, "messages",
-                         "a final message of the assistant is gone on from without a schema, a grammar or forced calls "
-                         "only");
+                         "a final message of the assistant is gone on from without forced calls only");
     return true;
 }

@@ -51,6 +51,8 @@ enum karat_status constraint_open(struct constraint *out, const struct karat_mod
     TRY(model_token_index(model, &index, err));
     out->cache = &((struct karat_model *)model)->grammars; // only what its lock guards is written
     TRY(grammar_cache_take(out->cache, &reply, index, &out->grammar, &out->matcher, err));
+    if (!matcher_text(out->matcher, prompt->begun))
+        TRY(status_fail(err, KARAT_ERR_ARGUMENT, "the begun answer does not fit what the answer must keep to"));
 cleanup:
     return status;
 }

@@ -16,6 +16,7 @@ struct constraint {
 // The part of the wishes that comes from the prompt; zeroed without a chat format.
 struct constraint_prompt {
     bool may_think, starts_in_thought;
+    struct span begun; // of the answer, in the prompt
     const struct json *tools;
 };
 

@@ -324,7 +324,8 @@ enum karat_status generation_open(struct generation *g, const struct karat_model
     g->characters = calloc(1, STREAM_OUT_BYTES(tokenizer_text_bytes_max(model->tokenizer)));
     if (!g->characters)
         return status_fail(err, KARAT_ERR_MEMORY, "no memory for an answer");
-    const struct constraint_prompt constraint = { prompt->may_think, prompt->starts_in_thought, prompt->tools };
+    const struct constraint_prompt constraint = { prompt->may_think, prompt->starts_in_thought, prompt->begun,
+                                                  prompt->tools };
     const enum karat_status status = constraint_open(&g->constraint, model, options, &constraint, err);
     if (status != KARAT_OK || !prompt->is_chat)
         return status;

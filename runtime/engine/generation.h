@@ -20,6 +20,7 @@ struct prompt {
     struct token_ids ids;
     size_t n_history; // of them, before what the prompt begins the reply with
     bool is_chat, may_think, starts_in_thought;
+    struct span begun;        // of the answer
     const struct json *tools; // of the request; may be NULL
 };
 

@@ -68,6 +68,7 @@ enum karat_status prompt_read(struct prompt *out, const struct karat_model *mode
     TRY(chat_render(&rendered, request, &(struct chat_options){ .tokenizer = model->tokenizer }, err));
     TRY(refuse_media(&rendered, err));
     TRY(engine_prompt_ids(model, &rendered, &out->ids, &out->n_history, err));
+    json_get_string(json_find(json_find(request, "options"), "begun_answer"), &out->begun);
     out->may_think = rendered.thinking;
     out->starts_in_thought = rendered.starts_in_thought;
     out->tools = json_is(json_find(request, "tools"), JSON_ARRAY) ? json_find(request, "tools") : NULL;

@@ -309,7 +309,7 @@ struct karat_generate_options {
     // What the answer must keep to, token by token. It begins after the thought, if there is one, and the turn ends
     // only where it is complete (or at max_tokens: KARAT_STOP_LENGTH). A schema or a grammar that cannot be kept to is
     // KARAT_ERR_FORMAT or, where it asks for more than an automaton can carry, KARAT_ERR_UNSUPPORTED, and the sentence
-    // names the keyword with its JSON pointer.
+    // names the keyword with its JSON pointer. An answer that the prompt has begun is what must be kept to as a whole.
     const char *schema;  // a JSON Schema: the answer is compact JSON that satisfies it; NULL: any text
     const char *grammar; // GBNF, as llama.cpp reads it; NULL: any text. Not together with schema
     // karat_chat() with tools only:

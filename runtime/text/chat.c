@@ -241,18 +241,20 @@ static enum karat_status write_calls(struct render *r, size_t index, const struc
                                      const struct sampled_turn *sampled)
 {
     enum karat_status status = KARAT_OK;
-    const struct sampled_part *part = sampled->calls;
     if (calls->kind != JSON_ARRAY)
         return REJECT(&r->writer, "messages[%zu]: \"tool_calls\" is %s, expected an array", index,
                       json_kind_name(calls));
     if (calls->n_children > CHAT_CALLS_MAX)
         return REJECT(&r->writer, "messages[%zu]: %zu tool calls, at most %d are rendered", index, calls->n_children,
                       CHAT_CALLS_MAX);
-    for (const struct json *call = calls->first_child; call; call = call->next, part += part != NULL)
-        if (part && part->n_ids > 0)
-            writer_ids(&r->writer, r->options->tokenizer, part->ids, part->n_ids);
+    size_t i = 0;
+    for (const struct json *call = calls->first_child; call; call = call->next, ++i) {
+        const struct sampled_part none = { 0 }, part = sampled->calls ? sampled->calls[i] : none;
+        if (part.n_ids > 0)
+            writer_ids(&r->writer, r->options->tokenizer, part.ids, part.n_ids);
         else
             TRY(write_call(r, index, call));
+    }
 cleanup:
     return status;
 }

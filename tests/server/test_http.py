@@ -161,10 +161,15 @@ OPEN = [
      wrong("invalid_request_error", "a grammar does not go together with tools", "grammar")),
     ("a grammar with a schema", "POST", "/v1/chat/completions", chat(grammar='root ::= "a"', json_schema=CHOICE), {}, 400,
      wrong("invalid_request_error", "a schema and a grammar were asked for, expected one of them", "grammar")),
-    ("a schema for the rest of an answer", "POST", "/v1/chat/completions", {"json_schema": CHOICE, "messages": [
-        {"role": "user", "content": "a"}, {"role": "assistant", "content": "{"}]}, {}, 400,
-     wrong("invalid_request_error", "a final message of the assistant is gone on from without a schema, a grammar or forced calls only",
-           "messages")),
+    ("a schema for the rest of an answer", "POST", "/v1/chat/completions", {"json_schema": CHOICE, "temperature": 0, "messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "{\"a\":"}]}, {}, 200,
+     {"choices.0.message.content": R(r'^ ?"(x|yy)"\}$'), "choices.0.finish_reason": "stop"}),
+    ("a begun answer that no schema allows", "POST", "/v1/chat/completions", {"json_schema": CHOICE, "messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "Well"}]}, {}, 400,
+     {"error.type": "invalid_request_error", "error.message": "the begun answer does not fit what the answer must keep to"}),
+    ("a begun answer and a forced call", "POST", "/v1/chat/completions", {"tools": [WEATHER], "tool_choice": "required", "messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "Well"}]}, {}, 400,
+     wrong("invalid_request_error", "a final message of the assistant is gone on from without forced calls only", "messages")),
     ("a forced call", "POST", "/v1/chat/completions", chat(tools=[WEATHER], tool_choice="required", max_tokens=200), {}, 200,
      {"choices.0.finish_reason": "tool_calls", "choices.0.message.tool_calls.0.function.name": "get_weather"}),
     ("a call that is forced by name", "POST", "/v1/chat/completions", chat(tools=[WEATHER], max_tokens=200, tool_choice={
