@@ -125,6 +125,23 @@ void gemma_state_destroy(struct gemma_state *state);
 uint32_t gemma_state_ring(const struct gemma_state *state);
 uint64_t gemma_cache_bytes_read(const struct gemma_shape *shape, const struct gemma_state *state, uint32_t position);
 
+// Positions of a timeline: [first, end) of the sliding layers, [0, n_full) of the others.
+struct gemma_extent {
+    uint32_t first, end, n_full;
+};
+uint64_t gemma_extent_bytes(const struct gemma_shape *shape, const struct gemma_extent *extent,
+                            enum op_cache_type cache);
+
+// A state that holds only this extent, for copies: no step runs on it.
+enum karat_status gemma_state_create_extent(struct gemma_state **out, const struct gemma_shape *shape,
+                                            const struct gemma_extent *extent, enum op_cache_type cache,
+                                            enum gpu_memory memory, struct gpu_device *device, struct karat_error *err);
+
+// Records the copying of keys and values of an extent that `from` holds and that `to` has room for. Both have the same
+// cache type; whatever `to` had in those slots is lost.
+void gemma_state_copy(struct gpu_recorder *rec, const struct gemma_shape *shape, struct gemma_state *to,
+                      const struct gemma_state *from, const struct gemma_extent *extent);
+
 // ------------------------------------------------------------------------------------------------ forward
 
 // How the device draws the next token itself.

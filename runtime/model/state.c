@@ -296,19 +296,20 @@ void gemma_workspace_destroy(struct gemma_workspace *workspace)
     free(workspace);
 }
 
-static enum karat_status create_caches(struct gemma_state *state, struct gpu_device *device, struct karat_error *err)
+enum karat_status state_create_caches(struct gemma_state *state, enum gpu_memory memory, struct gpu_device *device,
+                                      struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     for (uint32_t i = 0; i < state->n_layers; ++i) {
         struct op_cache *cache = &state->caches[i];
         char name[64];
         const uint64_t half_bytes = op_cache_bytes(cache) / 2;
+        if (half_bytes == 0)
+            continue;
         snprintf(name, sizeof name, "keys of layer %" PRIu32, i);
-        TRY(gpu_buffer_create(&cache->keys, device, &(struct gpu_buffer_options){ half_bytes, GPU_MEMORY_DEVICE, name },
-                              err));
+        TRY(gpu_buffer_create(&cache->keys, device, &(struct gpu_buffer_options){ half_bytes, memory, name }, err));
         snprintf(name, sizeof name, "values of layer %" PRIu32, i);
-        TRY(gpu_buffer_create(&cache->values, device,
-                              &(struct gpu_buffer_options){ half_bytes, GPU_MEMORY_DEVICE, name }, err));
+        TRY(gpu_buffer_create(&cache->values, device, &(struct gpu_buffer_options){ half_bytes, memory, name }, err));
     }
 cleanup:
     return status;
@@ -361,7 +362,7 @@ enum karat_status gemma_state_create(struct gemma_state **out, const struct gemm
     struct gemma_state *state = NULL;
     *out = NULL;
     TRY(outline_caches(&state, shape, options, err));
-    TRY(create_caches(state, device, err));
+    TRY(state_create_caches(state, GPU_MEMORY_DEVICE, device, err));
     if (!workspace)
         TRY(gemma_workspace_create(&state->own, shape, options, device, err));
     state->workspace = workspace ? workspace : state->own;

@@ -102,6 +102,10 @@ struct gemma_state {
     struct gemma_workspace *workspace, *own; // own: the same, or NULL where it is someone else's
 };
 
+// Gives every layer's cache its buffers, as large as its n_slots say; none where they are 0.
+enum karat_status state_create_caches(struct gemma_state *state, enum gpu_memory memory, struct gpu_device *device,
+                                      struct karat_error *err);
+
 // How much of the attention's scratch a part has.
 uint64_t attention_part_bytes(const struct gemma_shape *shape, const struct gpu_plan *plan);
 
