@@ -128,7 +128,7 @@ static enum karat_status submit_step(struct karat_session *session, const uint32
     };
     enum karat_status status = KARAT_OK;
     foresee(session, position);
-    session_note_written(session, position + 1);
+    rewind_make_way(session, position + 1);
     own->submitted_ns = clock_ns();
     ++ahead->n; // even if it fails: parts of it may run
     if (!id && own->bound == bound && gpu_recording_is_ready(own->recording)) {

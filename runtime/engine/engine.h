@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "engine/ahead.h"
 #include "engine/grammar_cache.h"
+#include "engine/rewind.h"
 #include "gpu/gpu.h"
 #include "loader/model_file.h"
 #include "model/gemma.h"
@@ -47,13 +48,13 @@ struct karat_session {
     uint32_t n_context, n_batch, n_rows;
     uint32_t *ids; // [n_context]: evaluated tokens
     uint32_t n_ids;
-    uint32_t n_written;  // one past the highest position ever written into the rings since they were empty
     const float *logits; // [n_vocab] of the next token; NULL: not there, or another step's by now
     struct {
         uint32_t n, n_rows; // tokens, at ids[n_ids]; 0: none
         uint64_t start_ns;
     } step; // under way
     struct ahead ahead;
+    struct rewind rewind;
     volatile int cancel; // set by karat_session_cancel() from any thread; read and written atomically
     struct karat_timings timings;
 };
@@ -83,10 +84,10 @@ enum karat_status session_check_options(const struct karat_session_options *opti
 struct gemma_state_options session_plan(const struct karat_session_options *options, const struct gemma_shape *shape,
                                         const struct gpu_plan *plan, uint64_t free_bytes, uint32_t n_sessions);
 
-// workspace NULL: one of its own; else sessions that share it have a step under way one at a time.
+// workspace and store NULL: of its own; else sessions that share them have a step under way one at a time.
 enum karat_status session_create(struct karat_session **out, struct karat_model *model,
-                                 const struct gemma_state_options *plan, struct gemma_workspace *workspace, bool timing,
-                                 struct karat_error *err);
+                                 const struct gemma_state_options *plan, struct gemma_workspace *workspace,
+                                 struct snapshot_store *store, bool timing, struct karat_error *err);
 uint64_t session_free_bytes(const struct karat_model *model); // device memory of our budget that is not in use
 
 // At the beginning of every public call that evaluates: a cancel from before it is over.
@@ -101,6 +102,9 @@ enum karat_status session_sync(struct karat_session *session, const uint32_t *id
 // the device in between, but not the workspace. After a failure there is no step under way.
 enum karat_status session_check_ids(const struct karat_session *session, const uint32_t *ids, size_t n_ids,
                                     struct karat_error *err);
+// Of the prompt's tokens those that need not be evaluated again: the longest common beginning that the session can go
+// back to, and in any case without the last one if that is needed for its scores.
+uint32_t session_shared(const struct karat_session *session, const uint32_t *ids, size_t n_ids);
 uint32_t session_reusable(const struct karat_session *session, const uint32_t *ids, size_t n_ids);
 enum karat_status session_sync_begin(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
                                      struct karat_error *err);
@@ -114,9 +118,6 @@ enum karat_status session_sample(struct karat_session *session, uint32_t *id, st
 enum karat_status session_advance(struct karat_session *session, uint32_t id, struct karat_error *err);
 
 bool session_is_cancelled(const struct karat_session *session);
-
-// From here on the rings hold positions up to n, whether the step that writes them ends well or not.
-void session_note_written(struct karat_session *session, uint32_t n);
 
 // A token was evaluated by itself after those there are, in so long.
 void session_note_token(struct karat_session *session, uint32_t id, uint64_t ns);

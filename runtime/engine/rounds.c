@@ -127,7 +127,7 @@ static enum karat_status pass(struct karat_scheduler *s, struct slot **slots, ui
     for (uint32_t i = 0; i < n; ++i) {
         struct karat_session *session = slots[i]->session;
         parts[i] = (struct gemma_part){ session->state, slots[i]->next_id, session->n_ids };
-        session_note_written(session, session->n_ids + 1);
+        rewind_make_way(session, session->n_ids + 1);
     }
     gemma_forward_parts(s->recorder, &model->shape, &model->weights, s->few, parts, n);
     const enum karat_status status = gpu_recorder_submit(s->recorder, err);

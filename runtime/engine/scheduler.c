@@ -47,7 +47,8 @@ static enum karat_status check_options(const struct karat_scheduler_options *opt
 
 // What the slots share and their sessions.
 static enum karat_status create_slots(struct karat_scheduler *s, const struct gemma_state_options *plan,
-                                      const struct gemma_state_options *few, struct karat_error *err)
+                                      const struct gemma_state_options *few, uint64_t prefix_bytes,
+                                      struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     struct karat_model *model = s->model;
@@ -60,8 +61,11 @@ static enum karat_status create_slots(struct karat_scheduler *s, const struct ge
         gpu_recorder_limit_tier(s->recorder, GPU_TIER_BASE);
     TRY(gemma_workspace_create(&s->workspace, &model->shape, plan, model->device, err));
     TRY(gemma_workspace_create(&s->few, &model->shape, few, model->device, err));
+    TRY(snapshot_store_create(&s->store, model, plan->cache, err));
+    s->shelf.store = s->store;
     for (uint32_t i = 0; i < s->counts.n_slots; ++i)
-        TRY(session_create(&s->slots[i].session, model, plan, s->workspace, false, err));
+        TRY(session_create(&s->slots[i].session, model, plan, s->workspace, s->store, false, err));
+    snapshot_store_set_budget(s->store, prefix_bytes);
 cleanup:
     return status;
 }
@@ -110,7 +114,7 @@ enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct kara
     const uint32_t n_parts = s->counts.n_slots < GEMMA_PARTS_MAX ? s->counts.n_slots : GEMMA_PARTS_MAX;
     const struct gemma_state_options few = { .n_batch = n_parts, .n_rows = n_parts, .n_parts = n_parts };
     s->counts.n_context = plan.n_context;
-    if ((status = create_slots(s, &plan, &few, err)) == KARAT_ERR_DEVICE_MEMORY)
+    if ((status = create_slots(s, &plan, &few, options->prefix_bytes, err)) == KARAT_ERR_DEVICE_MEMORY)
         fail_memory(s, &plan, &few, err);
     if (status != KARAT_OK)
         goto cleanup;
@@ -138,6 +142,8 @@ void karat_scheduler_close(struct karat_scheduler *s)
     thread_join(s->thread);
     for (uint32_t i = 0; s->slots && i < s->counts.n_slots; ++i)
         karat_session_close(s->slots[i].session);
+    shelf_clear(&s->shelf);
+    snapshot_store_destroy(s->store);
     gpu_recorder_destroy(s->recorder);
     gemma_workspace_destroy(s->workspace);
     gemma_workspace_destroy(s->few);

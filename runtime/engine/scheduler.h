@@ -9,6 +9,7 @@
 
 #include "base/thread.h"
 #include "engine/generation.h"
+#include "engine/shelf.h"
 
 #define SLOTS_MAX 64u
 
@@ -40,9 +41,11 @@ struct karat_scheduler {
     struct gemma_workspace *workspace; // of the sessions
     struct gemma_workspace *few;       // of a pass
     struct gpu_recorder *recorder;     // of a pass
-    struct slot *reading;              // whose prompt has a step under way; NULL: none
-    uint64_t step_ns;                  // what that took so far
-    uint32_t n_known;                  // tokens its session had before
+    struct snapshot_store *store;      // of the sessions and the shelf
+    struct shelf shelf;
+    struct slot *reading; // whose prompt has a step under way; NULL: none
+    uint64_t step_ns;     // what that took so far
+    uint32_t n_known;     // tokens its session had before
     struct mutex mutex;
     struct condition wake;
     struct thread *thread;

@@ -75,8 +75,8 @@ uint64_t session_free_bytes(const struct karat_model *model)
 }
 
 enum karat_status session_create(struct karat_session **out, struct karat_model *model,
-                                 const struct gemma_state_options *plan, struct gemma_workspace *workspace, bool timing,
-                                 struct karat_error *err)
+                                 const struct gemma_state_options *plan, struct gemma_workspace *workspace,
+                                 struct snapshot_store *store, bool timing, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     struct karat_session *session = calloc(1, sizeof *session);
@@ -98,6 +98,7 @@ enum karat_status session_create(struct karat_session **out, struct karat_model 
         gpu_recorder_limit_tier(session->recorder, GPU_TIER_BASE);
     TRY(ahead_create(session, err));
     TRY(gemma_state_create(&session->state, &model->shape, plan, workspace, model->device, err));
+    TRY(rewind_create(session, store, plan->cache, err));
     TRY(sampler_create(&session->sampler, model->shape.n_vocab, err));
     *out = session;
     session = NULL;
@@ -117,7 +118,7 @@ enum karat_status karat_session_open(struct karat_session **out, struct karat_mo
         return status;
     const struct gpu_plan *device = gpu_device_plan(model->device);
     const struct gemma_state_options plan = session_plan(options, &model->shape, device, session_free_bytes(model), 1);
-    status = session_create(out, model, &plan, NULL, options->timing, err);
+    status = session_create(out, model, &plan, NULL, NULL, options->timing, err);
     if (status == KARAT_ERR_DEVICE_MEMORY) {
         const struct gemma_state_bytes bytes = gemma_state_size(&model->shape, &plan, device);
         struct karat_error cause = { 0 };
@@ -136,6 +137,7 @@ void karat_session_close(struct karat_session *session)
     if (!session)
         return;
     ahead_destroy(session);
+    rewind_destroy(session);
     gpu_recorder_destroy(session->recorder);
     gemma_state_destroy(session->state);
     sampler_destroy(session->sampler);
@@ -180,12 +182,6 @@ bool session_is_cancelled(const struct karat_session *session)
     return __atomic_load_n(&session->cancel, __ATOMIC_RELAXED) != 0;
 }
 
-void session_note_written(struct karat_session *session, uint32_t n)
-{
-    if (session->n_written < n)
-        session->n_written = n;
-}
-
 // A step that was cancelled is waited for, too, whether while it was recorded or later: parts of it may run, and the
 // next step writes where they read.
 static enum karat_status give_up_step(struct karat_session *session, enum karat_status status)
@@ -213,7 +209,7 @@ static enum karat_status begin_step(struct karat_session *session, const uint32_
     session->step.n = n;
     session->step.n_rows = n_rows;
     session->step.start_ns = clock_ns();
-    session_note_written(session, session->n_ids + n);
+    rewind_make_way(session, session->n_ids + n);
     gemma_forward(session->recorder, &model->shape, &model->weights, session->state, &step);
     memmove(session->ids + session->n_ids, ids, n * sizeof *ids);
     const enum karat_status status = gpu_recorder_submit(session->recorder, err);
@@ -256,34 +252,20 @@ static enum karat_status evaluate_step(struct karat_session *session, const uint
     return status;
 }
 
-// The rings still hold what a token at position n needs to see.
-static bool can_rewind(const struct karat_session *session, uint32_t n)
-{
-    const uint32_t ring = gemma_state_ring(session->state), window = session->model->shape.window;
-    if (session->n_written <= ring)
-        return true; // nothing was overwritten yet
-    const uint32_t oldest_needed = n + 1 > window ? n + 1 - window : 0;
-    return oldest_needed >= session->n_written - ring;
-}
-
-uint32_t session_reusable(const struct karat_session *session, const uint32_t *ids, size_t n_ids)
+uint32_t session_shared(const struct karat_session *session, const uint32_t *ids, size_t n_ids)
 {
     uint32_t n = 0;
     while (n < session->n_ids && n < n_ids && session->ids[n] == ids[n])
         ++n;
-    if (n > 0 && n == n_ids && !(n == session->n_ids && session->logits))
-        --n; // the scores belong to a step that evaluates the last token
-    return n == session->n_ids || can_rewind(session, n) ? n : 0;
+    return rewind_reach(session, n);
 }
 
-// Forgets everything from position n on, which the rings must allow.
-static void rewind_to(struct karat_session *session, uint32_t n)
+uint32_t session_reusable(const struct karat_session *session, const uint32_t *ids, size_t n_ids)
 {
-    if (n == 0)
-        session->n_written = 0;
-    if (n < session->n_ids)
-        session->logits = NULL;
-    session->n_ids = smaller(session->n_ids, n);
+    const uint32_t n = session_shared(session, ids, n_ids);
+    if (n == 0 || n < n_ids || (n == session->n_ids && session->logits))
+        return n;
+    return rewind_reach(session, n - 1); // the scores belong to a step that evaluates the last token
 }
 
 enum karat_status session_check_ids(const struct karat_session *session, const uint32_t *ids, size_t n_ids,
@@ -304,13 +286,14 @@ enum karat_status session_check_ids(const struct karat_session *session, const u
 enum karat_status session_sync_begin(struct karat_session *session, const uint32_t *ids, size_t n_ids, uint32_t *n_kept,
                                      struct karat_error *err)
 {
-    const enum karat_status status = ahead_end(session, err);
-    if (status != KARAT_OK)
-        return status;
-    rewind_to(session, session_reusable(session, ids, n_ids));
+    enum karat_status status = KARAT_OK;
+    TRY(ahead_end(session, err));
+    TRY(rewind_to(session, session_reusable(session, ids, n_ids), err));
+    rewind_mark(session, ids, (uint32_t)n_ids);
     if (n_kept)
         *n_kept = session->n_ids;
-    return KARAT_OK;
+cleanup:
+    return status;
 }
 
 enum karat_status session_step_begin(struct karat_session *session, const uint32_t *ids, size_t n_ids,
@@ -374,7 +357,7 @@ enum karat_status karat_session_evaluate(struct karat_session *session, const ui
         return status;
     session_clear_cancel(session);
     TRY(ahead_end(session, err));
-    rewind_to(session, 0);
+    TRY(rewind_to(session, 0, err));
     while (session->n_ids < n_ids) {
         const uint32_t first = session->n_ids;
         const uint32_t n = smaller((uint32_t)n_ids - first, session->n_rows);

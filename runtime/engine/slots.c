@@ -1,25 +1,39 @@
 // engine/slots.c -- who gets which slot, and what of its prompt is known there.
 #include "engine/scheduler.h"
 
-// Where a prompt is answered at the least cost: what it shares with a slot's timeline is not evaluated again, and what
-// it does not share is lost to whoever goes on with that timeline. Of slots that are no gain the one used longest ago.
+// A copy must spare as many tokens as this.
+#define COPY_LEAST 8u
+
+// ------------------------------------------------------------------------------------------------ choosing
+
+// Whether a prompt that has n tokens in common with a session's timeline goes on with its conversation: all that it
+// leaves behind is an answer.
+static bool goes_on(const struct karat_session *session, uint32_t n)
+{
+    const uint32_t n_ids = karat_session_length(session), n_turn = session->rewind.n_turn;
+    return n > 0 && n >= (n_turn < n_ids ? n_turn : n_ids);
+}
+
+// The slot of the conversation that the prompt goes on with, or else the one used longest ago: what the prompt has in
+// common with any timeline is copied there.
 static struct slot *choose_slot(struct karat_scheduler *s, const struct request *request)
 {
     const struct token_ids *ids = &request->prompt.ids;
-    struct slot *best = NULL;
-    int64_t best_gain = 0;
+    struct slot *oldest = NULL, *own = NULL;
+    uint32_t n_own = 0;
     for (uint32_t i = 0; i < s->counts.n_slots; ++i) {
         struct slot *slot = &s->slots[i];
         if (slot->request)
             continue;
-        const int64_t kept = session_reusable(slot->session, ids->ids, ids->n_ids);
-        const int64_t gain = 2 * kept - karat_session_length(slot->session);
-        if (!best || (gain > 0 ? gain > best_gain : best_gain <= 0 && slot->last_used_ns < best->last_used_ns)) {
-            best = slot;
-            best_gain = gain;
+        const uint32_t n = session_reusable(slot->session, ids->ids, ids->n_ids);
+        if (goes_on(slot->session, n) && n > n_own) {
+            own = slot;
+            n_own = n;
         }
+        if (!oldest || slot->last_used_ns < oldest->last_used_ns)
+            oldest = slot;
     }
-    return best;
+    return own ? own : oldest;
 }
 
 static struct request *pop_waiting(struct karat_scheduler *s)
@@ -62,6 +76,75 @@ struct request *slots_assign(struct karat_scheduler *s)
     return vain;
 }
 
+// ------------------------------------------------------------------------------------------------ prefixes
+
+// Whether another slot can go back to the first n tokens of a session.
+static bool is_elsewhere(const struct karat_scheduler *s, const struct karat_session *session, uint32_t n)
+{
+    for (uint32_t i = 0; i < s->counts.n_slots; ++i)
+        if (s->slots[i].session != session && session_shared(s->slots[i].session, session->ids, n) >= n)
+            return true;
+    return false;
+}
+
+// Keeps what the slot's next request will write over.
+static void keep(struct karat_scheduler *s, const struct karat_session *session)
+{
+    const uint32_t n_shared = session->rewind.n_shared;
+    shelf_put(&s->shelf, session);
+    if (n_shared > 0 && n_shared < session->n_ids && !is_elsewhere(s, session, n_shared))
+        shelf_put_shared(&s->shelf, session, n_shared);
+}
+
+// Who knows the longest beginning of a prompt, at least n tokens of it.
+struct finding {
+    uint32_t n; // tokens; 0: nobody
+    const struct karat_session *session;
+    struct shelf_entry *entry;
+};
+
+static struct finding find(struct karat_scheduler *s, const struct token_ids *ids, uint32_t n_least)
+{
+    struct finding best = { 0 };
+    uint32_t n = 0;
+    // The last token is evaluated in any case, for its scores.
+    struct shelf_entry *entry = shelf_find(&s->shelf, ids->ids, (uint32_t)ids->n_ids - 1, &n);
+    if (entry && n >= n_least)
+        best = (struct finding){ .n = n, .entry = entry };
+    for (uint32_t i = 0; i < s->counts.n_slots; ++i) {
+        const struct karat_session *session = s->slots[i].session;
+        n = session_shared(session, ids->ids, ids->n_ids - 1);
+        if (n >= n_least && n > best.n)
+            best = (struct finding){ .n = n, .session = session };
+    }
+    return best;
+}
+
+// Copies into the slot what others know of its prompt. No step is under way anywhere.
+static enum karat_status recall(struct karat_scheduler *s, struct slot *slot, struct karat_error *err)
+{
+    enum karat_status status = KARAT_OK;
+    struct karat_session *session = slot->session;
+    const struct token_ids *ids = &slot->request->prompt.ids;
+    const uint32_t n_own = session_reusable(session, ids->ids, ids->n_ids), n_least = n_own + COPY_LEAST;
+    if (karat_session_length(session) > 0 && !goes_on(session, n_own)) {
+        find(s, ids, n_least); // what is wanted now is not what makes room
+        keep(s, session);
+    }
+    const struct finding from = find(s, ids, n_least);
+    if (from.n > 0) {
+        const struct rewind_source source =
+            from.entry ? shelf_source(from.entry, from.n) : rewind_source(from.session, from.n, from.n);
+        TRY(rewind_adopt(session, &source, err));
+    }
+    if (from.entry)
+        shelf_used(&s->shelf, from.entry, from.n);
+cleanup:
+    return status;
+}
+
+// ------------------------------------------------------------------------------------------------ requests
+
 void slot_finish(struct karat_scheduler *s, struct slot *slot, enum karat_status status, struct karat_error *err)
 {
     struct request *request = slot->request;
@@ -76,6 +159,7 @@ void slot_finish(struct karat_scheduler *s, struct slot *slot, enum karat_status
     slot->request = NULL;
     --s->counts.n_running;
     ++s->counts.n_finished;
+    s->counts.prefix_bytes = snapshot_store_used(s->store);
     mutex_unlock(&s->mutex);
     request_report(request, status, err);
 }
@@ -90,12 +174,14 @@ enum karat_status slot_begin(struct karat_scheduler *s, struct slot *slot, struc
     request->times.queue_ns = now_ns - request->since_ns;
     request->since_ns = now_ns;
     TRY(generation_begin(g, slot->session, err));
+    TRY(recall(s, slot, err));
     TRY(session_sync_begin(slot->session, ids->ids, ids->n_ids, &g->n_kept, err));
     g->n_prompt = (uint32_t)ids->n_ids;
     request->times.n_prefilled = g->n_prompt - g->n_kept;
     mutex_lock(&s->mutex);
     s->counts.prompt_tokens += g->n_prompt;
     s->counts.cached_tokens += g->n_kept;
+    s->counts.prefix_bytes = snapshot_store_used(s->store);
     mutex_unlock(&s->mutex);
     if (request->wish.on_start)
         request->wish.on_start(request->wish.user, g->n_prompt, g->n_kept);

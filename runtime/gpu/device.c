@@ -244,3 +244,8 @@ void gpu_device_lose(struct gpu_device *device)
 {
     atomic_store(&device->lost, true);
 }
+
+void gpu_device_exhaust(struct gpu_device *device, bool exhausted)
+{
+    atomic_store(&device->exhausted, exhausted);
+}

@@ -7,6 +7,9 @@
 // From now on the device behaves as after VK_ERROR_DEVICE_LOST.
 void gpu_device_lose(struct gpu_device *device);
 
+// From now on, or no longer, the device has no memory for any buffer.
+void gpu_device_exhaust(struct gpu_device *device, bool exhausted);
+
 // Devices made from now on take themselves for a GPU, whatever they are, and get its kernels.
 void gpu_device_pretend_gpu(bool pretend);
 

@@ -41,6 +41,7 @@ struct gpu_device {
     VkQueue queue;
     struct mutex queue_mutex; // a queue belongs to one thread at a time
     atomic_bool lost;         // sticky
+    atomic_bool exhausted;    // by a test
     bool instance_open, timing, names;
     char notes[GPU_PATH_MAX]; // what the paths of files about this device and driver begin with; empty: nowhere
 

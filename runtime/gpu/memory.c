@@ -191,7 +191,8 @@ static enum karat_status bind_memory(struct gpu_device *device, struct gpu_buffe
                            memory_names[options->memory]);
     buffer->reserved_bytes = round_up(needs.size, ALIGNMENT);
     mutex_lock(&device->memory_mutex);
-    const VkResult result = place(device, buffer, options, &needs, type);
+    const VkResult result =
+        atomic_load(&device->exhausted) ? VK_ERROR_OUT_OF_DEVICE_MEMORY : place(device, buffer, options, &needs, type);
     if (result == VK_SUCCESS)
         buffer->serial = ++device->next_serial;
     enum karat_status status = KARAT_OK;

@@ -361,11 +361,19 @@ struct karat_scheduler_options {
     uint32_t n_waiting;          // requests that may wait for a slot; 0: 64
     uint32_t n_batch;            // tokens per prefill step; 0: as for a session
     enum karat_cache_type cache; // how keys and values are kept
+    uint64_t prefix_bytes; // most memory for beginnings of prompts beside the slots; 0: half of what the device has
+                           // left, and of the host's memory beside a card an eighth up to 4 GiB. 1: none
 };
 
-// Starts a thread that answers requests on n_slots timelines of its own. A slot keeps what its last request evaluated,
-// and a request goes where the longest beginning of its prompt is known.
-// Errors   KARAT_ERR_ARGUMENT, _DEVICE_MEMORY   as karat_session_open()
+// Starts a thread that answers requests on n_slots timelines of its own.
+//
+// Beginnings of prompts are evaluated once. A slot keeps what its last request evaluated. A request that goes on with a
+// slot's conversation gets that slot, any other one the slot used longest ago, and what its prompt has in common with
+// what is known anywhere is copied there: from another slot, busy or not, or from what slots held before, which
+// is set aside as far as prefix_bytes go. What many conversations begin with is given up last. So n answers to one
+// prompt read it once, and more conversations than slots may take turns. A conversation that is set aside takes some 20
+// KiB for each of its tokens, and 200 KiB for those of them that sliding layers see (of 26B-A4B, in f16: 200 MiB at
+// most). Errors   KARAT_ERR_ARGUMENT, _DEVICE_MEMORY   as karat_session_open()
 KARAT_API enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct karat_model *model,
                                                  const struct karat_scheduler_options *options,
                                                  struct karat_error *err);
@@ -421,6 +429,7 @@ struct karat_scheduler_counts {
     uint64_t cached_tokens;              // of those, known already
     uint64_t prefill_tokens, prefill_ns; // evaluated for prompts, and the time of the steps that did it
     uint64_t decode_tokens, decode_ns;   // generated, and the time of the steps that did it
+    uint64_t prefix_bytes;               // memory that beginnings of prompts take beside the slots, of late
 };
 KARAT_API void karat_scheduler_counts(struct karat_scheduler *scheduler, struct karat_scheduler_counts *out);
 

@@ -254,9 +254,14 @@ static const struct step {
     { "back to where no window reaches what was overwritten", 81, 64, 70, 6, false },
     { "position 63 sees position 0, which is lost", 81, 63, 70, 70, true },
     { "back by what the rings hold beside the window", 200, 183, 190, 7, false },
-    { "one more is too many", 200, 182, 190, 190, true },
     { "shorter, within the rings", 200, 184, 184, 1, false },
-    { "shorter, beyond the rings", 200, 100, 100, 100, true },
+    // Set aside in time: the end of the last whole step, 192, with a little before it, and of one in the middle, 96.
+    { "one more than the rings hold", 200, 182, 190, 8, false },
+    { "in front of what was set aside last", 200, 150, 190, 94, true },
+    { "back to the middle", 200, 96, 110, 14, true },
+    { "a little before the middle", 200, 90, 110, 20, false },
+    { "in front of all that was set aside", 200, 75, 110, 110, true },
+    { "shorter, beyond the rings", 200, 100, 100, 4, true },
     { "far beyond the rings", 200, 10, 210, 210, true },
 };
 

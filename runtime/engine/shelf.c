@@ -1,0 +1,228 @@
+// engine/shelf.c -- see shelf.h.
+#include "engine/shelf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct gemma_shape *shape_of(const struct shelf *shelf)
+{
+    return &shelf->store->model->shape;
+}
+
+static uint64_t snapshot_bytes(const struct snapshot *snapshot)
+{
+    return snapshot->bytes.device + snapshot->bytes.host;
+}
+
+static uint64_t entry_bytes(const struct shelf_entry *entry)
+{
+    return snapshot_bytes(&entry->ring) + snapshot_bytes(&entry->full);
+}
+
+static void drop(struct shelf *shelf, struct shelf_entry *entry)
+{
+    snapshot_drop(&entry->ring, shelf->store);
+    snapshot_drop(&entry->full, shelf->store);
+    free(entry->ids);
+    *entry = (struct shelf_entry){ 0 };
+}
+
+void shelf_clear(struct shelf *shelf)
+{
+    for (size_t i = 0; i < SHELF_MAX; ++i)
+        drop(shelf, &shelf->entries[i]);
+}
+
+// ------------------------------------------------------------------------------------------------ finding
+
+static uint32_t common(const uint32_t *a, uint32_t n_a, const uint32_t *b, uint32_t n_b)
+{
+    uint32_t n = 0;
+    while (n < n_a && n < n_b && a[n] == b[n])
+        ++n;
+    return n;
+}
+
+static uint32_t entry_reach(const struct shelf *shelf, const struct shelf_entry *entry, const uint32_t *ids, uint32_t n)
+{
+    const struct gemma_extent extent = { entry->ring.extent.first, entry->n, 0 };
+    return entry->ids ? rewind_extent_reach(shape_of(shelf), &extent, common(entry->ids, entry->n, ids, n)) : 0;
+}
+
+struct shelf_entry *shelf_find(struct shelf *shelf, const uint32_t *ids, uint32_t n, uint32_t *reach)
+{
+    struct shelf_entry *best = NULL;
+    *reach = 0;
+    for (size_t i = 0; i < SHELF_MAX; ++i) {
+        const uint32_t at = entry_reach(shelf, &shelf->entries[i], ids, n);
+        if (at > *reach) {
+            *reach = at;
+            best = &shelf->entries[i];
+        }
+    }
+    if (best)
+        best->used = ++shelf->clock;
+    return best;
+}
+
+struct rewind_source shelf_source(const struct shelf_entry *entry, uint32_t n)
+{
+    return (struct rewind_source){ entry->ids, entry->ring.state, entry->full.state, entry->ring.extent.first, n };
+}
+
+void shelf_used(struct shelf *shelf, struct shelf_entry *entry, uint32_t n)
+{
+    if (!entry->shared && n >= entry->n_turn)
+        drop(shelf, entry); // it moves on in the slot
+    else
+        entry->shared = true;
+}
+
+// ------------------------------------------------------------------------------------------------ keeping
+
+static struct shelf_entry *find_victim(struct shelf *shelf)
+{
+    struct shelf_entry *victim = NULL;
+    for (size_t i = 0; i < SHELF_MAX; ++i) {
+        struct shelf_entry *entry = &shelf->entries[i];
+        if (entry->ids && (!victim || (entry->shared != victim->shared ? victim->shared : entry->used < victim->used)))
+            victim = entry;
+    }
+    return victim;
+}
+
+static struct shelf_entry *find_empty(struct shelf *shelf)
+{
+    for (size_t i = 0; i < SHELF_MAX; ++i)
+        if (!shelf->entries[i].ids)
+            return &shelf->entries[i];
+    drop(shelf, find_victim(shelf));
+    return find_empty(shelf);
+}
+
+// A quarter of the budget is left to what the slots set aside for themselves.
+static uint64_t spare_bytes(const struct snapshot_store *store)
+{
+    return (store->all.device + store->all.host) / 4;
+}
+
+static bool could_fit(const struct shelf *shelf, uint64_t bytes)
+{
+    uint64_t available = shelf->store->left.device + shelf->store->left.host;
+    for (size_t i = 0; i < SHELF_MAX; ++i)
+        available += entry_bytes(&shelf->entries[i]);
+    return bytes + spare_bytes(shelf->store) <= available;
+}
+
+static bool take_both(struct shelf *shelf, struct shelf_entry *entry, const struct rewind_source *from)
+{
+    struct snapshot_store *store = shelf->store;
+    const struct gemma_extent ring = { from->first, from->n, 0 }, full = { 0, 0, from->n };
+    const uint64_t spare = spare_bytes(store);
+    if (!snapshot_take(&entry->ring, store, from->ring, &ring,
+                       spare + gemma_extent_bytes(shape_of(shelf), &full, store->cache)))
+        return false;
+    if (snapshot_take(&entry->full, store, from->full, &full, spare))
+        return true;
+    snapshot_drop(&entry->ring, store);
+    return false;
+}
+
+// Others go until there is room: not many more than that should take, so that a device that has no memory for anything
+// does not cost us all we have.
+static bool take(struct shelf *shelf, struct shelf_entry *entry, const struct rewind_source *from)
+{
+    const struct gemma_extent all = { from->first, from->n, from->n };
+    const uint64_t bytes = gemma_extent_bytes(shape_of(shelf), &all, shelf->store->cache);
+    if (!could_fit(shelf, bytes))
+        return false;
+    for (uint64_t freed = 0; !take_both(shelf, entry, from);) {
+        struct shelf_entry *victim = find_victim(shelf);
+        if (!victim || freed > 2 * bytes)
+            return false;
+        freed += entry_bytes(victim);
+        drop(shelf, victim);
+    }
+    return true;
+}
+
+// NULL: there was no room.
+static const struct shelf_entry *put(struct shelf *shelf, const struct rewind_source *from, uint32_t n_turn,
+                                     bool shared)
+{
+    struct shelf_entry entry = { .n = from->n, .n_turn = n_turn, .shared = shared, .used = ++shelf->clock };
+    entry.ids = malloc(from->n * sizeof *entry.ids);
+    if (!entry.ids || !take(shelf, &entry, from)) {
+        free(entry.ids);
+        return NULL;
+    }
+    memcpy(entry.ids, from->ids, from->n * sizeof *entry.ids);
+    struct shelf_entry *place = find_empty(shelf);
+    *place = entry;
+    return place;
+}
+
+// Earlier turns of the same conversation, which nobody else went on from.
+static void drop_earlier(struct shelf *shelf, const struct shelf_entry *kept)
+{
+    for (size_t i = 0; i < SHELF_MAX; ++i) {
+        struct shelf_entry *entry = &shelf->entries[i];
+        if (entry != kept && entry->ids && !entry->shared &&
+            common(entry->ids, entry->n, kept->ids, kept->n) >= entry->n_turn)
+            drop(shelf, entry);
+    }
+}
+
+// Where the conversation will go on, as far as the session can go back there.
+static uint32_t find_turn(const struct karat_session *session)
+{
+    const struct rewind *r = &session->rewind;
+    const uint32_t at[] = { r->n_turn, r->n_prompt };
+    for (size_t i = 0; i < sizeof at / sizeof *at; ++i)
+        if (at[i] <= session->n_ids && rewind_reach(session, at[i]) == at[i])
+            return at[i];
+    return session->n_ids;
+}
+
+// What to keep of a session so that it can go on at n_turn: with what follows there, the answer above all, unless that
+// is so long that reading it again is the better bargain.
+static struct rewind_source choose_source(const struct shelf *shelf, const struct karat_session *session,
+                                          uint32_t n_turn)
+{
+    const uint32_t ends[] = { session->n_ids, session->rewind.n_prompt };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; ++i) {
+        const uint32_t n = ends[i];
+        if (n < n_turn || n - n_turn > shape_of(shelf)->window || rewind_reach(session, n) != n)
+            continue;
+        const struct rewind_source from = rewind_source(session, n, n_turn);
+        const struct gemma_extent held = { from.first, from.n, 0 };
+        if (rewind_extent_reach(shape_of(shelf), &held, n_turn) == n_turn)
+            return from;
+    }
+    return rewind_source(session, n_turn, n_turn);
+}
+
+void shelf_put(struct shelf *shelf, const struct karat_session *session)
+{
+    const uint32_t n_turn = find_turn(session);
+    uint32_t reach = 0;
+    if (n_turn < SHELF_LEAST)
+        return;
+    shelf_find(shelf, session->ids, n_turn, &reach);
+    if (reach == n_turn)
+        return; // it is there
+    const struct rewind_source from = choose_source(shelf, session, n_turn);
+    const struct shelf_entry *kept = put(shelf, &from, n_turn, false);
+    if (kept)
+        drop_earlier(shelf, kept);
+}
+
+void shelf_put_shared(struct shelf *shelf, const struct karat_session *session, uint32_t n)
+{
+    uint32_t reach = 0;
+    shelf_find(shelf, session->ids, n, &reach);
+    if (n < SHELF_LEAST || reach == n || rewind_reach(session, n) != n)
+        return;
+    const struct rewind_source from = rewind_source(session, n, n);
+    put(shelf, &from, n, true);
+}

@@ -1,0 +1,58 @@
+// engine/snapshot.h -- keys and values of some positions of a timeline, set aside on the device or in host memory, and
+// the memory that they may take. Private to the room and its tests.
+//
+// A global layer only ever gains positions. A sliding layer keeps a ring, in which position p overwrites position
+// p - slots: what a token at an earlier position needs to see is gone some time later. It needs window - 1 positions:
+// 200 MiB of 26B-A4B in f16 (25 layers of 8 heads of 256, keys and values, 1023 positions), beside 20 KiB for every
+// position of the 5 global layers.
+#ifndef ENGINE_SNAPSHOT_H
+#define ENGINE_SNAPSHOT_H
+
+#include "model/gemma.h"
+
+// A budget, or what is left of it.
+struct snapshot_bytes {
+    uint64_t device, host;
+};
+
+// What snapshots may take beside sessions that are open already. wish 0: half of what the device has left, and on a
+// card with memory of its own up to 4 GiB of the host's as well; where the device's memory is the host's, a quarter of
+// what is left, up to 4 GiB. Else so much in all, on the device as far as it has room. Pure.
+struct snapshot_bytes snapshot_budget(const struct gpu_plan *plan, const struct gpu_snapshot *seen, uint64_t free_bytes,
+                                      uint64_t wish);
+
+// Where snapshots come from. One thread at a time.
+struct snapshot_store {
+    const struct karat_model *model;
+    struct gpu_recorder *recorder; // of copies alone: no cancel cuts them short
+    enum op_cache_type cache;
+    struct snapshot_bytes all, left;
+};
+
+// Without a budget at first.
+enum karat_status snapshot_store_create(struct snapshot_store **out, const struct karat_model *model,
+                                        enum op_cache_type cache, struct karat_error *err);
+// snapshot_budget() of the model's device as it is now. Before the first snapshot.
+void snapshot_store_set_budget(struct snapshot_store *store, uint64_t wish);
+uint64_t snapshot_store_used(const struct snapshot_store *store); // bytes of all snapshots
+void snapshot_store_destroy(struct snapshot_store *store);        // after its snapshots
+
+struct snapshot {
+    struct gemma_state *state; // NULL: none
+    struct gemma_extent extent;
+    struct snapshot_bytes bytes;
+};
+
+// Copies an extent that the state holds. False if there is no memory for it, so that `spare` bytes of the budget are
+// left, or if the device fails, which whoever uses it next will notice. The state has no step under way that writes
+// there.
+bool snapshot_take(struct snapshot *out, struct snapshot_store *store, const struct gemma_state *from,
+                   const struct gemma_extent *extent, uint64_t spare);
+void snapshot_drop(struct snapshot *snapshot, struct snapshot_store *store);
+
+// Copies [first, n) of the sliding layers of one state and [0, n) of the others of another into a third, and waits.
+// `full` may be `to`: then it is there already.
+enum karat_status snapshot_restore(struct snapshot_store *store, struct gemma_state *to, const struct gemma_state *ring,
+                                   const struct gemma_state *full, uint32_t first, uint32_t n, struct karat_error *err);
+
+#endif
