@@ -160,7 +160,7 @@ static void set_aside(struct karat_session *session, uint32_t mark)
     if (reach == mark || extent.first > first_seen(shape, mark) || !place)
         return;
     snapshot_drop(place, r->store);
-    snapshot_take(place, r->store, session->state, &extent, 0);
+    snapshot_take(place, r->store, &extent, &(struct snapshot_piece){ session->state, extent }, 1, 0);
 }
 
 void rewind_make_way(struct karat_session *session, uint32_t n)
@@ -191,14 +191,39 @@ uint32_t rewind_reach(const struct karat_session *session, uint32_t n)
 
 struct rewind_source rewind_source(const struct karat_session *session, uint32_t n, uint32_t n_low)
 {
+    const struct gemma_shape *shape = &session->model->shape;
+    const uint32_t wanted = rewind_first(shape, n_low);
     uint32_t reach = 0;
-    struct rewind_source out = { session->ids, session->state, session->state, session->rewind.first, n };
-    if (!rings_reach(session, n)) {
-        const struct snapshot *snapshot = best_snapshot(session, n, &reach);
-        out.ring = snapshot->state;
-        out.first = snapshot->extent.first;
+    struct rewind_source out = { .ids = session->ids, .full = session->state, .n = n };
+    if (!rings_reach(session, n))
+        out.snapshot = best_snapshot(session, n, &reach);
+    out.ring = out.snapshot ? out.snapshot->state : session->state;
+    out.first = out.split = larger(out.snapshot ? out.snapshot->extent.first : session->rewind.first, wanted);
+    if (out.first > first_seen(shape, n_low)) {
+        const struct snapshot *early = best_snapshot(session, n_low, &reach);
+        if (early && reach == n_low && early->extent.end >= out.split) {
+            out.early = early->state;
+            out.first = larger(early->extent.first, wanted);
+        }
     }
-    out.first = larger(out.first, rewind_first(&session->model->shape, n_low));
+    return out;
+}
+
+void rewind_thin(struct karat_session *session, const uint32_t *at, uint32_t n)
+{
+    struct rewind *r = &session->rewind;
+    r->n_marks = 0;
+    for (uint32_t i = 0; i < n && i < REWIND_MARKS; ++i)
+        add_mark(r, at[i]);
+    for (size_t i = 0; i < REWIND_MARKS; ++i)
+        if (!serves_a_mark(session, &r->snapshots[i]))
+            snapshot_drop(&r->snapshots[i], r->store);
+}
+
+struct snapshot rewind_part_with(struct karat_session *session, const struct snapshot *snapshot)
+{
+    const struct snapshot out = *snapshot;
+    session->rewind.snapshots[snapshot - session->rewind.snapshots] = (struct snapshot){ 0 };
     return out;
 }
 

@@ -47,16 +47,24 @@ uint32_t rewind_first(const struct gemma_shape *shape, uint32_t n);
 // How far up to n one can go back by what is held of the sliding layers. Pure.
 uint32_t rewind_extent_reach(const struct gemma_shape *shape, const struct gemma_extent *extent, uint32_t n);
 
-// Where the first n tokens of a timeline are to be had.
+// Where the first n tokens of a timeline are to be had: of the sliding layers [first, n), of which the positions in
+// front of `split` come from elsewhere, and of the others [0, n).
 struct rewind_source {
     const uint32_t *ids;
-    const struct gemma_state *ring, *full; // of sliding layers [first, n), of the others [0, n)
-    uint32_t first, n;
+    const struct gemma_state *ring, *early, *full; // early: up to `split`; NULL where that is `first`
+    uint32_t first, split, n;
+    const struct snapshot *snapshot; // that the ring is of; NULL: it is the session's own
 };
 
-// Of a session that can go back to n, with as much as it has of what is needed to go on to n_low, n or less. Valid
-// until the session does something else.
+// Of a session that can go back to n: with what is needed to go on there, and in front of it as far as n_low if it has
+// that. Valid until the session does something else.
 struct rewind_source rewind_source(const struct karat_session *session, uint32_t n, uint32_t n_low);
+
+// Drops the snapshots that are good for none of these positions.
+void rewind_thin(struct karat_session *session, const uint32_t *at, uint32_t n);
+
+// The snapshot becomes the caller's.
+struct snapshot rewind_part_with(struct karat_session *session, const struct snapshot *snapshot);
 
 // The session forgets what it holds and holds the source's tokens. They have the same cache type.
 enum karat_status rewind_adopt(struct karat_session *session, const struct rewind_source *source,

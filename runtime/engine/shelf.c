@@ -67,7 +67,15 @@ struct shelf_entry *shelf_find(struct shelf *shelf, const uint32_t *ids, uint32_
 
 struct rewind_source shelf_source(const struct shelf_entry *entry, uint32_t n)
 {
-    return (struct rewind_source){ entry->ids, entry->ring.state, entry->full.state, entry->ring.extent.first, n };
+    const uint32_t first = entry->ring.extent.first;
+    return (struct rewind_source){
+        .ids = entry->ids,
+        .ring = entry->ring.state,
+        .full = entry->full.state,
+        .first = first,
+        .split = first,
+        .n = n,
+    };
 }
 
 void shelf_used(struct shelf *shelf, struct shelf_entry *entry, uint32_t n)
@@ -114,29 +122,43 @@ static bool could_fit(const struct shelf *shelf, uint64_t bytes)
     return bytes + spare_bytes(shelf->store) <= available;
 }
 
-static bool take_both(struct shelf *shelf, struct shelf_entry *entry, const struct rewind_source *from)
+// A snapshot of the session's is taken as it is.
+static bool take_ring(struct shelf *shelf, struct shelf_entry *entry, struct karat_session *session,
+                      const struct rewind_source *from)
 {
-    struct snapshot_store *store = shelf->store;
-    const struct gemma_extent ring = { from->first, from->n, 0 }, full = { 0, 0, from->n };
-    const uint64_t spare = spare_bytes(store);
-    if (!snapshot_take(&entry->ring, store, from->ring, &ring,
-                       spare + gemma_extent_bytes(shape_of(shelf), &full, store->cache)))
+    const struct gemma_extent all = { from->first, from->n, 0 };
+    const struct snapshot_piece pieces[] = { { from->ring, { from->split, from->n, 0 } },
+                                             { from->early, { from->first, from->split, 0 } } };
+    if (from->snapshot && !from->early)
+        entry->ring = rewind_part_with(session, from->snapshot);
+    else if (!snapshot_take(&entry->ring, shelf->store, &all, pieces, from->early ? 2 : 1, spare_bytes(shelf->store)))
         return false;
-    if (snapshot_take(&entry->full, store, from->full, &full, spare))
+    return true;
+}
+
+static bool take_both(struct shelf *shelf, struct shelf_entry *entry, struct karat_session *session,
+                      const struct rewind_source *from)
+{
+    const struct gemma_extent all = { 0, 0, from->n };
+    if (snapshot_take(&entry->full, shelf->store, &all, &(struct snapshot_piece){ from->full, all }, 1,
+                      spare_bytes(shelf->store)) &&
+        take_ring(shelf, entry, session, from))
         return true;
-    snapshot_drop(&entry->ring, store);
+    snapshot_drop(&entry->full, shelf->store);
     return false;
 }
 
 // Others go until there is room: not many more than that should take, so that a device that has no memory for anything
 // does not cost us all we have.
-static bool take(struct shelf *shelf, struct shelf_entry *entry, const struct rewind_source *from)
+static bool take(struct shelf *shelf, struct shelf_entry *entry, struct karat_session *session,
+                 const struct rewind_source *from)
 {
-    const struct gemma_extent all = { from->first, from->n, from->n };
+    const bool moves = from->snapshot && !from->early;
+    const struct gemma_extent all = { from->first, moves ? from->first : from->n, from->n };
     const uint64_t bytes = gemma_extent_bytes(shape_of(shelf), &all, shelf->store->cache);
     if (!could_fit(shelf, bytes))
         return false;
-    for (uint64_t freed = 0; !take_both(shelf, entry, from);) {
+    for (uint64_t freed = 0; !take_both(shelf, entry, session, from);) {
         struct shelf_entry *victim = find_victim(shelf);
         if (!victim || freed > 2 * bytes)
             return false;
@@ -147,12 +169,12 @@ static bool take(struct shelf *shelf, struct shelf_entry *entry, const struct re
 }
 
 // NULL: there was no room.
-static const struct shelf_entry *put(struct shelf *shelf, const struct rewind_source *from, uint32_t n_turn,
-                                     bool shared)
+static const struct shelf_entry *put(struct shelf *shelf, struct karat_session *session,
+                                     const struct rewind_source *from, uint32_t n_turn, bool shared)
 {
     struct shelf_entry entry = { .n = from->n, .n_turn = n_turn, .shared = shared, .used = ++shelf->clock };
     entry.ids = malloc(from->n * sizeof *entry.ids);
-    if (!entry.ids || !take(shelf, &entry, from)) {
+    if (!entry.ids || !take(shelf, &entry, session, from)) {
         free(entry.ids);
         return NULL;
     }
@@ -202,27 +224,33 @@ static struct rewind_source choose_source(const struct shelf *shelf, const struc
     return rewind_source(session, n_turn, n_turn);
 }
 
-void shelf_put(struct shelf *shelf, const struct karat_session *session)
+static void put_conversation(struct shelf *shelf, struct karat_session *session, uint32_t n_turn)
 {
-    const uint32_t n_turn = find_turn(session);
     uint32_t reach = 0;
-    if (n_turn < SHELF_LEAST)
-        return;
     shelf_find(shelf, session->ids, n_turn, &reach);
-    if (reach == n_turn)
+    if (n_turn < SHELF_LEAST || reach == n_turn)
         return; // it is there
     const struct rewind_source from = choose_source(shelf, session, n_turn);
-    const struct shelf_entry *kept = put(shelf, &from, n_turn, false);
+    const struct shelf_entry *kept = put(shelf, session, &from, n_turn, false);
     if (kept)
         drop_earlier(shelf, kept);
 }
 
-void shelf_put_shared(struct shelf *shelf, const struct karat_session *session, uint32_t n)
+static void put_shared(struct shelf *shelf, struct karat_session *session, uint32_t n)
 {
     uint32_t reach = 0;
     shelf_find(shelf, session->ids, n, &reach);
     if (n < SHELF_LEAST || reach == n || rewind_reach(session, n) != n)
         return;
     const struct rewind_source from = rewind_source(session, n, n);
-    put(shelf, &from, n, true);
+    put(shelf, session, &from, n, true);
+}
+
+void shelf_put(struct shelf *shelf, struct karat_session *session, bool shared)
+{
+    const uint32_t n_shared = shared ? session->rewind.n_shared : 0, n_turn = find_turn(session);
+    rewind_thin(session, (const uint32_t[]){ n_turn, session->rewind.n_prompt, n_shared }, 3);
+    put_conversation(shelf, session, n_turn);
+    if (n_shared < n_turn)
+        put_shared(shelf, session, n_shared);
 }

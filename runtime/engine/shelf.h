@@ -27,12 +27,12 @@ struct shelf {
     uint64_t clock;
 };
 
-// Keeps what another conversation will write over. With too little memory entries go: those that served one
-// conversation before those that served several, the ones used longest ago first; or nothing is kept.
-void shelf_put(struct shelf *shelf, const struct karat_session *session);
-
-// The same for the first n tokens of the session alone.
-void shelf_put_shared(struct shelf *shelf, const struct karat_session *session, uint32_t n);
+// Keeps what another conversation will write over, which is lost to the session as well. With too little memory entries
+// go: those that served one conversation before those that served several, the ones used longest ago first; or nothing
+// is kept.
+//
+// shared: the first tokens, too, that other conversations may begin with, if those are kept nowhere yet.
+void shelf_put(struct shelf *shelf, struct karat_session *session, bool shared);
 
 // The entry that knows the longest beginning of ids[0..n), and how long it is; NULL: none does.
 struct shelf_entry *shelf_find(struct shelf *shelf, const uint32_t *ids, uint32_t n, uint32_t *reach);

@@ -87,15 +87,6 @@ static bool is_elsewhere(const struct karat_scheduler *s, const struct karat_ses
     return false;
 }
 
-// Keeps what the slot's next request will write over.
-static void keep(struct karat_scheduler *s, const struct karat_session *session)
-{
-    const uint32_t n_shared = session->rewind.n_shared;
-    shelf_put(&s->shelf, session);
-    if (n_shared > 0 && n_shared < session->n_ids && !is_elsewhere(s, session, n_shared))
-        shelf_put_shared(&s->shelf, session, n_shared);
-}
-
 // Who knows the longest beginning of a prompt, at least n tokens of it.
 struct finding {
     uint32_t n; // tokens; 0: nobody
@@ -129,7 +120,7 @@ static enum karat_status recall(struct karat_scheduler *s, struct slot *slot, st
     const uint32_t n_own = session_reusable(session, ids->ids, ids->n_ids), n_least = n_own + COPY_LEAST;
     if (karat_session_length(session) > 0 && !goes_on(session, n_own)) {
         find(s, ids, n_least); // what is wanted now is not what makes room
-        keep(s, session);
+        shelf_put(&s->shelf, session, !is_elsewhere(s, session, session->rewind.n_shared));
     }
     const struct finding from = find(s, ids, n_least);
     if (from.n > 0) {

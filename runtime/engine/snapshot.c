@@ -111,13 +111,14 @@ static bool allocate(struct snapshot *out, struct snapshot_store *store, const s
     return out->state != NULL;
 }
 
-bool snapshot_take(struct snapshot *out, struct snapshot_store *store, const struct gemma_state *from,
-                   const struct gemma_extent *extent, uint64_t spare)
+bool snapshot_take(struct snapshot *out, struct snapshot_store *store, const struct gemma_extent *extent,
+                   const struct snapshot_piece *pieces, size_t n_pieces, uint64_t spare)
 {
     *out = (struct snapshot){ .extent = *extent };
     if (!allocate(out, store, extent, spare))
         return false;
-    gemma_state_copy(store->recorder, &store->model->shape, out->state, from, extent);
+    for (size_t i = 0; i < n_pieces; ++i)
+        gemma_state_copy(store->recorder, &store->model->shape, out->state, pieces[i].state, &pieces[i].extent);
     if (finish_copy(store, NULL) == KARAT_OK)
         return true;
     snapshot_drop(out, store);

@@ -43,11 +43,17 @@ struct snapshot {
     struct snapshot_bytes bytes;
 };
 
-// Copies an extent that the state holds. False if there is no memory for it, so that `spare` bytes of the budget are
-// left, or if the device fails, which whoever uses it next will notice. The state has no step under way that writes
-// there.
-bool snapshot_take(struct snapshot *out, struct snapshot_store *store, const struct gemma_state *from,
-                   const struct gemma_extent *extent, uint64_t spare);
+// A state that holds an extent.
+struct snapshot_piece {
+    const struct gemma_state *state;
+    struct gemma_extent extent;
+};
+
+// Copies an extent from the pieces that it is made of. False if there is no memory for it, so that `spare` bytes of the
+// budget are left, or if the device fails, which whoever uses it next will notice. No step is under way that writes
+// into the pieces.
+bool snapshot_take(struct snapshot *out, struct snapshot_store *store, const struct gemma_extent *extent,
+                   const struct snapshot_piece *pieces, size_t n_pieces, uint64_t spare);
 void snapshot_drop(struct snapshot *snapshot, struct snapshot_store *store);
 
 // Copies [first, n) of the sliding layers of one state and [0, n) of the others of another into a third, and waits.
