@@ -60,7 +60,7 @@ struct cli_options {
     struct option_number n_layers;
     bool dense;
     const char *host, *api_key, *alias, *chats;
-    struct option_number port, parallel, queue;
+    struct option_number port, parallel, queue, prefixes;
     bool metrics;
     struct option_rest rest;
 };

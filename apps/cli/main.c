@@ -70,6 +70,8 @@ static const struct option options_table[] = {
     { "--parallel", OPTION_COUNT, "N", IN(serve), FIELD(parallel), 1, 64, "answers at once; default 4" },
     { "--queue", OPTION_COUNT, "N", IN(serve), FIELD(queue), 1, 4096,
       "requests that may wait for their turn, more are told to come back; default 64" },
+    { "--prefixes", OPTION_COUNT, "MIB", IN(serve), FIELD(prefixes), 0, 16777216,
+      "memory for beginnings of prompts, so that they are read once; default: half of what is left; 0: none" },
     { "--chats", OPTION_TEXT, "FILE", IN(serve), FIELD(chats), 0, 0,
       "where the page keeps its chats; default: among the user's files" },
     { "--metrics", OPTION_FLAG, NULL, IN(serve), FIELD(metrics), 0, 0, "counters for Prometheus at /metrics" },

@@ -18,6 +18,13 @@ static void on_ready(void *user, const char *url)
     fprintf(stderr, "serving at %s/v1, and a page to chat at %s (Ctrl-C ends it)\n", url, url);
 }
 
+// For the scheduler 0 is its own choice, and too little for anything is none.
+static uint64_t prefix_bytes(const struct cli_options *options)
+{
+    const uint64_t mib = options->prefixes.count;
+    return !options->prefixes.given ? 0 : mib == 0 ? 1 : mib << 20;
+}
+
 int cli_serve(const struct cli_options *options)
 {
     struct karat_model *model = NULL;
@@ -41,6 +48,7 @@ int cli_serve(const struct cli_options *options)
             .n_slots = (uint32_t)options->parallel.count,
             .n_context = (uint32_t)options->n_context.count,
             .n_waiting = (uint32_t)options->queue.count,
+            .prefix_bytes = prefix_bytes(options),
             .cache = options->cache && strcmp(options->cache, "f32") == 0 ? KARAT_CACHE_F32 : KARAT_CACHE_F16,
         },
     };

@@ -27,6 +27,8 @@ void serve_metrics(struct exchange *x)
         { "tokens_predicted_seconds_total", "counter", "Predict process time", (double)c.decode_ns * 1e-9 },
         { "prompt_tokens_cached_total", "counter", "Number of prompt tokens that were known already.",
           (double)c.cached_tokens },
+        { "prompt_cache_bytes", "gauge", "Memory that beginnings of prompts take beside the slots.",
+          (double)c.prefix_bytes },
         { "prompt_tokens_seconds", "gauge", "Average prompt throughput in tokens/s.",
           per_second(c.prefill_tokens, c.prefill_ns) },
         { "predicted_tokens_seconds", "gauge", "Average generation throughput in tokens/s.",

@@ -4,6 +4,11 @@
 // Going back is free as far as the rings reach: n_batch positions. Some positions are likely to be gone back to from
 // further on; they are marked when a prompt is read, and before the rings lose what such a position needs to see it is
 // set aside in a snapshot. So a short conversation copies nothing, and a long one each mark once.
+//
+// What is gone back to is used as it is, whatever steps evaluated it: tokens of a prompt many at a time, those of an
+// answer one by one. A cold session reads both in its own steps, and steps of another length sum in another order, so
+// its scores differ by rounding. Only whole steps of a prompt would be the same to the bit; but they are 2,048 tokens
+// long on a card, and most conversations would never find anything. After the same steps every bit is the same.
 #ifndef ENGINE_REWIND_H
 #define ENGINE_REWIND_H
 

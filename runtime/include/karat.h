@@ -180,7 +180,8 @@ struct karat_session_options {
     bool timing;                 // measure what every phase takes on the device (karat_session_phases()); costs speed
 };
 
-// Allocates caches and scratch for one timeline. After this the token loop allocates nothing.
+// Allocates caches and scratch for one timeline. After this the token loop allocates nothing but what
+// karat_session_sync() sets aside to go back to.
 // Errors   KARAT_ERR_DEVICE_MEMORY says how much was wanted, how much there was, and what to change
 //          KARAT_ERR_UNSUPPORTED     timing is wanted and the device has no clock for it
 KARAT_API enum karat_status karat_session_open(struct karat_session **out, struct karat_model *model,
@@ -191,7 +192,13 @@ KARAT_API uint32_t karat_session_capacity(const struct karat_session *session); 
 KARAT_API uint32_t karat_session_length(const struct karat_session *session);   // tokens evaluated so far
 
 // Brings the session to exactly the given tokens, evaluating only what is new: the longest prefix already evaluated is
-// kept (as far as the sliding windows still allow), anything after it is forgotten, the rest runs in steps of n_batch.
+// kept, anything after it is forgotten, the rest runs in steps of n_batch.
+//
+// Sliding windows allow going back by n_batch tokens. From further on one can go back to where the prompt before ended,
+// where its last question and its first one begin, and to the ends of two of its steps, because what those positions
+// see is set aside in time: up to five times 200 MiB of 26B-A4B, in a part of what the device has left. Where there is
+// no memory for that, more is evaluated again. The scores are those of the steps that evaluated the tokens: other steps
+// give the same to rounding, so that where two tokens are nearly equal the better one may be the other.
 //
 //   ids     token ids, each below n_vocab; read before return, not kept
 //   n_ids   1 .. karat_session_capacity()
@@ -361,19 +368,20 @@ struct karat_scheduler_options {
     uint32_t n_waiting;          // requests that may wait for a slot; 0: 64
     uint32_t n_batch;            // tokens per prefill step; 0: as for a session
     enum karat_cache_type cache; // how keys and values are kept
-    uint64_t prefix_bytes; // most memory for beginnings of prompts beside the slots; 0: half of what the device has
-                           // left, and of the host's memory beside a card an eighth up to 4 GiB. 1: none
+    uint64_t prefix_bytes;       // memory for what is known of prompts beside the slots; 0: half of what the device has
+                                 // left, and beside a card an eighth of the host's, up to 4 GiB; 1: none
 };
 
 // Starts a thread that answers requests on n_slots timelines of its own.
 //
 // Beginnings of prompts are evaluated once. A slot keeps what its last request evaluated. A request that goes on with a
 // slot's conversation gets that slot, any other one the slot used longest ago, and what its prompt has in common with
-// what is known anywhere is copied there: from another slot, busy or not, or from what slots held before, which
-// is set aside as far as prefix_bytes go. What many conversations begin with is given up last. So n answers to one
-// prompt read it once, and more conversations than slots may take turns. A conversation that is set aside takes some 20
-// KiB for each of its tokens, and 200 KiB for those of them that sliding layers see (of 26B-A4B, in f16: 200 MiB at
-// most). Errors   KARAT_ERR_ARGUMENT, _DEVICE_MEMORY   as karat_session_open()
+// what is known anywhere is copied there: from another slot, busy or not, or from what slots held before, which is set
+// aside as far as prefix_bytes go. What several conversations begin with is given up last. So n answers to one prompt
+// read it once, and more conversations than slots may take turns. One that is set aside takes 20 KiB for each of its
+// tokens, and 200 KiB for each that sliding layers see (of 26B-A4B in f16; 200 MiB at most, as the window is 1024).
+//
+// Errors   KARAT_ERR_ARGUMENT, _DEVICE_MEMORY   as karat_session_open()
 KARAT_API enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct karat_model *model,
                                                  const struct karat_scheduler_options *options,
                                                  struct karat_error *err);

@@ -6,6 +6,7 @@
 
 #include "base/thread.h"
 #include "engine/engine.h"
+#include "engine/shelf.h"
 #include "gpu/hooks.h"
 #include "karat.h"
 #include "test.h"
@@ -452,6 +453,41 @@ TEST(what_is_taken_over_has_the_bits_of_what_was_evaluated)
     t->row = NULL;
 }
 
+TEST(so_it_has_where_the_device_draws)
+{
+    static uint32_t ids[400], other[400];
+    struct karat_error err = { 0 };
+    struct karat_reply reply = { 0 };
+    struct asked a;
+    REQUIRE(open_demo(t));
+    fill_ids(ids, COUNT(ids), 53);
+    fill_ids(other, COUNT(other), 54);
+    memcpy(other, ids, 100 * sizeof *other);
+    struct karat_session *one = open_session(t), *fresh = open_session(t);
+    open_asked(&a, NULL, 0);
+    make_long(&a, 200);
+    a.options.on_piece = NULL;
+    a.options.sampling.top_k = 40; // what the device chooses from
+    if (one && fresh) {
+        session_force_ahead(one, 4, false);
+        // Until one of the answers is long.
+        for (uint64_t seed = 1; seed < 100 && reply.n_generated <= 2 * (WINDOW + BATCH); ++seed) {
+            karat_reply_free(&reply);
+            a.options.sampling.seed = seed;
+            CHECK_UINT(karat_generate(one, ids, 100, &a.options, &reply, &err), KARAT_OK);
+        }
+        CHECK(reply.n_generated > 2 * (WINDOW + BATCH));
+        CHECK(session_ahead_counts(one).most > 0);
+        sync_to(t, one, other, 150, 100);
+        sync_to(t, fresh, other, 100, 0);
+        sync_to(t, fresh, other, 150, 100);
+        check_same_scores(t, one, fresh);
+    }
+    karat_reply_free(&reply);
+    karat_session_close(one);
+    karat_session_close(fresh);
+}
+
 // ------------------------------------------------------------------------------------------------ answers
 
 #define N_CHATS 8
@@ -649,5 +685,28 @@ TEST(no_more_is_kept_than_was_allowed)
         CHECK_UINT(ask(t, s, ids, COUNT(ids), 0), COUNT(ids) - 1);
     }
     t->row = NULL;
+    karat_scheduler_close(s);
+}
+
+TEST(a_crowd_of_conversations_pushes_out_the_oldest)
+{
+    static uint32_t ids[40];
+    const uint64_t n = SHELF_MAX + 6;
+    REQUIRE(open_demo(t));
+    struct karat_scheduler *s = open_scheduler(t, 1, 0);
+    REQUIRE(s);
+    for (uint64_t i = 0; i < n; ++i) {
+        fill_ids(ids, COUNT(ids), i + 101);
+        CHECK_UINT(ask(t, s, ids, COUNT(ids), 0), 0);
+    }
+    const uint64_t known[] = { n - 1, 10, 40 }, forgotten[] = { 0, 1 };
+    for (size_t i = 0; i < COUNT(known); ++i) {
+        fill_ids(ids, COUNT(ids), known[i] + 101);
+        CHECK_UINT(ask(t, s, ids, COUNT(ids), 0), COUNT(ids) - 1);
+    }
+    for (size_t i = 0; i < COUNT(forgotten); ++i) {
+        fill_ids(ids, COUNT(ids), forgotten[i] + 101);
+        CHECK_UINT(ask(t, s, ids, COUNT(ids), 0), 0);
+    }
     karat_scheduler_close(s);
 }
