@@ -174,7 +174,7 @@ static void make_long(struct asked *a, uint32_t n_tokens)
 static uint32_t ask(struct test *t, struct karat_scheduler *s, const uint32_t *ids, size_t n_ids, uint32_t n_long)
 {
     struct asked a;
-    open_asked(&a, s, 3);
+    open_asked(&a, s, 1);
     if (n_long > 0)
         make_long(&a, n_long);
     if (submit(t, &a, ids, n_ids) && wait_for(t, &a, &a.done)) {
@@ -201,7 +201,7 @@ TEST(more_conversations_than_slots_take_turns)
     const uint32_t lengths[] = { 40, 70, 100, 150, 300 }; // shorter and longer than the window
     REQUIRE(open_demo(t));
     CHECK_UINT(facts.sliding_window, WINDOW);
-    for (uint32_t n_slots = 1; n_slots <= 2; ++n_slots) {
+    for (uint32_t n_slots = test_brief() ? 2 : 1; n_slots <= 2; ++n_slots) {
         struct karat_scheduler *s = open_scheduler(t, n_slots, 0);
         REQUIRE(s);
         for (uint32_t turn = 0; turn < 3; ++turn)
@@ -309,7 +309,7 @@ static uint32_t *render(struct test *t, const char *question, size_t *n)
     struct text request = { 0 };
     uint32_t *ids = NULL;
     text_append_string(&request, "{\"messages\": [{\"role\": \"system\", \"content\": \"");
-    for (int i = 0; i < 24; ++i)
+    for (int i = 0; i < 14; ++i)
         text_append_format(&request, "Rule %d: say what colour the sky is. ", i);
     text_append_format(&request,
                        "\"}, {\"role\": \"user\", \"content\": \"%s\"}], "
@@ -333,16 +333,19 @@ static uint32_t find_question(const uint32_t *ids, size_t n)
 
 TEST(instructions_that_conversations_share_are_read_once)
 {
-    static uint32_t other[6][300];
-    static const char *const questions[] = { "What is the capital of France, and what is the capital of Spain?",
-                                             "Thank you very much!", "Who are you?", "What is 2 + 3?" };
+    static uint32_t other[4][160];
+    static const char *const questions[] = {
+        "What is the capital of France, and what is the capital of Spain? What is the capital of Italy, and what "
+        "is the capital of Norway?",
+        "Thank you very much!", "Who are you?", "What is 2 + 3?"
+    };
     uint32_t *ids[COUNT(questions)];
     size_t n[COUNT(questions)];
     REQUIRE(open_demo(t));
     for (size_t i = 0; i < COUNT(questions); ++i)
         ids[i] = render(t, questions[i], &n[i]);
     const uint32_t n_shared = find_question(ids[0], n[0]);
-    CHECK(n_shared > 4 * WINDOW);
+    CHECK(n_shared > 2 * (WINDOW + BATCH));
     struct karat_scheduler *s = open_scheduler(t, 2, 0);
     REQUIRE(s);
     CHECK_UINT(ask(t, s, ids[0], n[0], 100), 0); // its rings have lost them in the end
@@ -360,8 +363,8 @@ TEST(instructions_that_conversations_share_are_read_once)
     CHECK_UINT(ask(t, s, ids[0], n[0], 0), n[0] - 1);
     karat_scheduler_close(s);
 
-    // What is shared goes last where there is room for little: one conversation of 300 tokens, and the instructions.
-    const struct gemma_extent one = { 0, WINDOW + 40, 340 };
+    // What is shared goes last where there is room for little: one conversation, and the instructions.
+    const struct gemma_extent one = { 0, WINDOW + 40, 200 };
     const uint64_t bytes = gemma_extent_bytes(&demo->shape, &one, OP_CACHE_F16);
     s = open_scheduler(t, 1, 3 * bytes);
     REQUIRE(s);
@@ -515,7 +518,7 @@ static void answer_cold(struct test *t, struct chat *chat)
     struct karat_session *session = NULL;
     struct karat_reply reply = { 0 };
     const struct karat_session_options wish = { .n_context = 1024, .n_batch = BATCH };
-    const struct karat_generate_options options = { .max_tokens = 40, .sampling.greedy = true };
+    const struct karat_generate_options options = { .max_tokens = 24, .sampling.greedy = true };
     enum karat_status status = karat_session_open(&session, demo, &wish, &err);
     if (status == KARAT_OK)
         status = karat_generate(session, chat->ids, chat->n, &options, &reply, &err);
@@ -555,7 +558,7 @@ static uint64_t answer_all(struct test *t, struct karat_scheduler *s, const stru
     uint64_t n_cached = 0;
     for (size_t i = 0; i < N_CHATS; i += n_beside) {
         for (size_t k = i; k < i + n_beside; ++k) {
-            open_asked(&asked[k], s, 40);
+            open_asked(&asked[k], s, 24);
             submit(t, &asked[k], chats[k].ids, chats[k].n);
         }
         for (size_t k = i; k < i + n_beside; ++k) {
@@ -576,7 +579,7 @@ TEST(greedy_answers_are_the_same_with_a_cold_and_a_warm_cache)
         size_t first, by;
     } rows[] = { { 13, 1 }, { 0, 9 } }; // tools in front of everything; all kinds
     REQUIRE(open_demo(t));
-    for (size_t i = 0; i < COUNT(rows); ++i) {
+    for (size_t i = test_brief() ? 1 : 0; i < COUNT(rows); ++i) {
         struct chat chats[N_CHATS] = { 0 };
         uint64_t n_tokens = 0;
         read_chats(t, chats, rows[i].first, rows[i].by);
@@ -662,14 +665,14 @@ TEST(without_memory_to_keep_anything_more_is_evaluated)
 
 TEST(no_more_is_kept_than_was_allowed)
 {
-    static uint32_t ids[300];
-    const struct gemma_extent one = { 0, WINDOW + REWIND_SLACK + 4, 304 };
+    static uint32_t ids[160];
+    const struct gemma_extent one = { 0, WINDOW + REWIND_SLACK + 4, 164 };
     REQUIRE(open_demo(t));
     const uint64_t limit = 12 * gemma_extent_bytes(&demo->shape, &one, OP_CACHE_F16);
     struct karat_scheduler *s = open_scheduler(t, 2, limit);
     REQUIRE(s);
     uint64_t most = 0;
-    for (uint64_t i = 0; i < 16; ++i) {
+    for (uint64_t i = 0; i < 10; ++i) {
         fill_ids(ids, COUNT(ids), i + 81);
         CHECK_UINT(ask(t, s, ids, COUNT(ids), 0), 0);
         most = kept_bytes(s) > most ? kept_bytes(s) : most;
@@ -677,7 +680,7 @@ TEST(no_more_is_kept_than_was_allowed)
     }
     CHECK(most > limit / 2);
     // The last ones are there: two in slots, some set aside.
-    for (uint64_t i = 16; i-- > 12;) {
+    for (uint64_t i = 10; i-- > 6;) {
         char row[32];
         snprintf(row, sizeof row, "the one of round %u", (unsigned)i);
         t->row = row;
