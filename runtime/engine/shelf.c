@@ -246,10 +246,10 @@ static void put_shared(struct shelf *shelf, struct karat_session *session, uint3
     put(shelf, session, &from, n, true);
 }
 
-void shelf_put(struct shelf *shelf, struct karat_session *session, bool shared)
+void shelf_put(struct shelf *shelf, struct karat_session *session, bool shared, uint32_t n_wanted)
 {
     const uint32_t n_shared = shared ? session->rewind.n_shared : 0, n_turn = find_turn(session);
-    rewind_thin(session, (const uint32_t[]){ n_turn, session->rewind.n_prompt, n_shared }, 3);
+    rewind_thin(session, (const uint32_t[]){ n_turn, session->rewind.n_prompt, n_shared, n_wanted }, 4);
     put_conversation(shelf, session, n_turn);
     if (n_shared < n_turn)
         put_shared(shelf, session, n_shared);

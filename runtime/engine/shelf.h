@@ -31,8 +31,9 @@ struct shelf {
 // go: those that served one conversation before those that served several, the ones used longest ago first; or nothing
 // is kept.
 //
-// shared: the first tokens, too, that other conversations may begin with, if those are kept nowhere yet.
-void shelf_put(struct shelf *shelf, struct karat_session *session, bool shared);
+// shared   the first tokens, too, that other conversations may begin with, if those are kept nowhere yet
+// n_wanted what the session itself will go back to: it still can, or the shelf can
+void shelf_put(struct shelf *shelf, struct karat_session *session, bool shared, uint32_t n_wanted);
 
 // The entry that knows the longest beginning of ids[0..n), and how long it is; NULL: none does.
 struct shelf_entry *shelf_find(struct shelf *shelf, const uint32_t *ids, uint32_t n, uint32_t *reach);

@@ -117,12 +117,13 @@ static enum karat_status recall(struct karat_scheduler *s, struct slot *slot, st
     enum karat_status status = KARAT_OK;
     struct karat_session *session = slot->session;
     const struct token_ids *ids = &slot->request->prompt.ids;
-    const uint32_t n_own = session_reusable(session, ids->ids, ids->n_ids), n_least = n_own + COPY_LEAST;
+    uint32_t n_own = session_reusable(session, ids->ids, ids->n_ids);
     if (karat_session_length(session) > 0 && !goes_on(session, n_own)) {
-        find(s, ids, n_least); // what is wanted now is not what makes room
-        shelf_put(&s->shelf, session, !is_elsewhere(s, session, session->rewind.n_shared));
+        find(s, ids, n_own); // what is wanted now is not what makes room
+        shelf_put(&s->shelf, session, !is_elsewhere(s, session, session->rewind.n_shared), n_own);
+        n_own = session_reusable(session, ids->ids, ids->n_ids); // a snapshot may be on the shelf now
     }
-    const struct finding from = find(s, ids, n_least);
+    const struct finding from = find(s, ids, n_own + COPY_LEAST);
     if (from.n > 0) {
         const struct rewind_source source =
             from.entry ? shelf_source(from.entry, from.n) : rewind_source(from.session, from.n, from.n);

@@ -237,6 +237,39 @@ TEST(answers_longer_than_the_rings_are_gone_back_from)
     karat_scheduler_close(s);
 }
 
+// Turns of ordinary tokens, each behind the token that opens one, at the positions given.
+static void open_turns(uint32_t *ids, const uint32_t *turns, size_t n_turns)
+{
+    for (size_t i = 0; i < n_turns; ++i)
+        ids[turns[i]] = demo->control.turn_open;
+}
+
+TEST(an_edited_question_leaves_both_conversations)
+{
+    static uint32_t ids[400], edited[400];
+    static const uint32_t turns[] = { 0, 60, 90, 150, 180, 260, 300, 330 };
+    REQUIRE(open_demo(t));
+    for (uint32_t n_slots = 1; n_slots <= 2; ++n_slots) {
+        struct karat_scheduler *s = open_scheduler(t, n_slots, 0);
+        t->row = n_slots == 1 ? "one slot" : "two slots";
+        REQUIRE(s);
+        fill_ids(ids, COUNT(ids), 25);
+        fill_ids(edited, COUNT(edited), 26);
+        open_turns(ids, turns, 6);
+        open_turns(edited, turns, 6);
+        memcpy(edited, ids, 185 * sizeof *ids); // the last question begins at 180
+        CHECK_UINT(ask(t, s, ids, 280, 120), 0);
+        CHECK_UINT(ask(t, s, edited, 270, 120), 180);
+        open_turns(ids, turns, COUNT(turns));
+        open_turns(edited, turns, COUNT(turns));
+        CHECK_UINT(ask(t, s, ids, 340, 120), 280);
+        CHECK_UINT(ask(t, s, edited, 350, 0), 270);
+        CHECK_UINT(ask(t, s, ids, 350, 0), 340);
+        karat_scheduler_close(s);
+    }
+    t->row = NULL;
+}
+
 TEST(an_answer_that_was_kept_is_gone_on_from)
 {
     struct karat_error err = { 0 };
