@@ -368,9 +368,10 @@ TEST(instructions_that_conversations_share_are_read_once)
 {
     static uint32_t other[4][160];
     static const char *const questions[] = {
-        "What is the capital of France, and what is the capital of Spain? What is the capital of Italy, and what "
-        "is the capital of Norway?",
-        "Thank you very much!", "Who are you?", "What is 2 + 3?"
+        "What is the capital of France, and of Spain, and of Italy? And what is the capital of Norway, and of Japan?",
+        "Thank you very much!",
+        "Who are you?",
+        "What is 2 + 3?",
     };
     uint32_t *ids[COUNT(questions)];
     size_t n[COUNT(questions)];
