@@ -490,6 +490,58 @@ TEST(what_is_taken_over_has_the_bits_of_what_was_evaluated)
     t->row = NULL;
 }
 
+// A prompt of 100 tokens, and an answer of so many that are read one by one.
+static bool evaluate(struct test *t, struct karat_session *session, const uint32_t *ids, uint32_t n_answer)
+{
+    struct karat_error err = { 0 };
+    bool ok = sync_to(t, session, ids, 100, 0);
+    for (uint32_t k = 0; k < n_answer && ok; ++k)
+        ok = CHECK_UINT(session_advance(session, ids[100 + k], &err), KARAT_OK);
+    return ok;
+}
+
+TEST(so_it_has_off_the_shelf)
+{
+    static const struct {
+        const char *name;
+        uint32_t n_answer, n; // what is kept of it all
+    } rows[] = {
+        { "as the rings have it", 10, 110 },
+        { "partly set aside before", 60, 160 },
+        { "set aside before, without an answer that is long", 150, 100 },
+    };
+    static uint32_t ids[300], other[300];
+    REQUIRE(open_demo(t));
+    for (size_t i = 0; i < COUNT(rows); ++i) {
+        struct karat_session *one = open_session(t), *two = open_session(t), *fresh = open_session(t);
+        struct karat_error err = { 0 };
+        const uint32_t n = rows[i].n;
+        uint32_t reach = 0;
+        t->row = rows[i].name;
+        fill_ids(ids, COUNT(ids), 55);
+        fill_ids(other, COUNT(other), 56);
+        if (one && two && fresh && evaluate(t, one, ids, rows[i].n_answer) && sync_to(t, two, other, 70, 0) &&
+            evaluate(t, fresh, ids, n - 100)) {
+            struct shelf shelf = { .store = one->rewind.store };
+            shelf_put(&shelf, one, false, 0);
+            memcpy(other, ids, n * sizeof *other);
+            struct shelf_entry *entry = shelf_find(&shelf, other, COUNT(other), &reach);
+            if (CHECK_UINT(reach, n)) {
+                const struct rewind_source source = shelf_source(entry, n);
+                CHECK_UINT(rewind_adopt(two, &source, &err), KARAT_OK);
+                sync_to(t, two, other, n + 30, n);
+                sync_to(t, fresh, other, n + 30, n);
+                check_same_scores(t, two, fresh);
+            }
+            shelf_clear(&shelf);
+        }
+        karat_session_close(one);
+        karat_session_close(two);
+        karat_session_close(fresh);
+    }
+    t->row = NULL;
+}
+
 TEST(so_it_has_where_the_device_draws)
 {
     static uint32_t ids[400], other[400];
