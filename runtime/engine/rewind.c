@@ -60,20 +60,31 @@ static uint32_t step_end(const struct karat_session *session, uint32_t n)
     return n > first ? first + (n - first) / session->n_batch * session->n_batch : 0;
 }
 
+// Where the second of three turns begins, of which the first and the third are different roles' (instructions,
+// question, answer; but not question, answer, question); else 0. The token behind the one that opens a turn is the
+// role's.
+static uint32_t find_shared(const uint32_t *ids, uint32_t n, const uint32_t first_turns[3], uint32_t n_turns)
+{
+    const uint32_t first = first_turns[0] + 1, third = first_turns[2] + 1;
+    return n_turns > 2 && third < n && ids[first] != ids[third] ? first_turns[1] : 0;
+}
+
 void rewind_mark(struct karat_session *session, const uint32_t *ids, uint32_t n)
 {
     struct rewind *r = &session->rewind;
     const uint32_t turn_open = session->model->control.turn_open, n_ring = gemma_state_ring(session->state);
-    uint32_t second = 0, previous = 0, last = 0, n_turns = 0;
+    uint32_t first_turns[3] = { 0 }, previous = 0, last = 0, n_turns = 0;
     for (uint32_t i = 0; i < n; ++i)
         if (ids[i] == turn_open) {
             previous = last;
             last = i;
-            second = ++n_turns == 2 ? i : second;
+            if (n_turns < 3)
+                first_turns[n_turns] = i;
+            ++n_turns;
         }
     r->n_prompt = n;
     r->n_turn = n_turns > 0 ? last : n - 1;
-    r->n_shared = n_turns > 2 ? second : 0;
+    r->n_shared = find_shared(ids, n, first_turns, n_turns);
     r->n_marks = 0;
     add_mark(r, n);           // another answer, or what the user says next
     add_mark(r, r->n_shared); // another conversation with the same instructions

@@ -26,7 +26,7 @@ struct rewind {
     uint32_t first;     // the rings hold positions from here on
     uint32_t n_prompt;  // tokens of the prompt that was read last: there its answer begins
     uint32_t n_turn;    // of these, in front of the answer's turn: all that goes on with the conversation has them
-    uint32_t n_shared;  // of these, in front of the first question: what other conversations may begin with
+    uint32_t n_shared;  // of these, instructions in front of the first question, which others may have as well; 0: none
     uint32_t n_marks, marks[REWIND_MARKS];
     struct snapshot snapshots[REWIND_MARKS]; // of sliding layers
     struct snapshot_store *store, *own;      // own: the same, or NULL where it is someone else's

@@ -32,6 +32,7 @@ struct slot {
     bool is_answering;       // the prompt is evaluated
     bool is_alone;           // its answer may run ahead on the device
     uint32_t next_id;        // of the answer, to be evaluated
+    bool shares;             // another conversation begins with the same instructions
     uint64_t last_used_ns;
 };
 

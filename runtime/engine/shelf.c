@@ -80,7 +80,7 @@ struct rewind_source shelf_source(const struct shelf_entry *entry, uint32_t n)
 
 void shelf_used(struct shelf *shelf, struct shelf_entry *entry, uint32_t n)
 {
-    if (!entry->shared && n >= entry->n_turn)
+    if (entry->is_conversation && !entry->shared && n >= entry->n_turn)
         drop(shelf, entry); // it moves on in the slot
     else
         entry->shared = true;
@@ -169,10 +169,9 @@ static bool take(struct shelf *shelf, struct shelf_entry *entry, struct karat_se
 }
 
 // NULL: there was no room.
-static const struct shelf_entry *put(struct shelf *shelf, struct karat_session *session,
-                                     const struct rewind_source *from, uint32_t n_turn, bool shared)
+static struct shelf_entry *put(struct shelf *shelf, struct karat_session *session, const struct rewind_source *from)
 {
-    struct shelf_entry entry = { .n = from->n, .n_turn = n_turn, .shared = shared, .used = ++shelf->clock };
+    struct shelf_entry entry = { .n = from->n, .used = ++shelf->clock };
     entry.ids = malloc(from->n * sizeof *entry.ids);
     if (!entry.ids || !take(shelf, &entry, session, from)) {
         free(entry.ids);
@@ -189,7 +188,7 @@ static void drop_earlier(struct shelf *shelf, const struct shelf_entry *kept)
 {
     for (size_t i = 0; i < SHELF_MAX; ++i) {
         struct shelf_entry *entry = &shelf->entries[i];
-        if (entry != kept && entry->ids && !entry->shared &&
+        if (entry != kept && entry->is_conversation && !entry->shared &&
             common(entry->ids, entry->n, kept->ids, kept->n) >= entry->n_turn)
             drop(shelf, entry);
     }
@@ -231,26 +230,33 @@ static void put_conversation(struct shelf *shelf, struct karat_session *session,
     if (n_turn < SHELF_LEAST || reach == n_turn)
         return; // it is there
     const struct rewind_source from = choose_source(shelf, session, n_turn);
-    const struct shelf_entry *kept = put(shelf, session, &from, n_turn, false);
-    if (kept)
-        drop_earlier(shelf, kept);
+    struct shelf_entry *kept = put(shelf, session, &from);
+    if (!kept)
+        return;
+    kept->is_conversation = true;
+    kept->n_turn = n_turn;
+    drop_earlier(shelf, kept);
 }
 
-static void put_shared(struct shelf *shelf, struct karat_session *session, uint32_t n)
+static void put_instructions(struct shelf *shelf, struct karat_session *session, uint32_t n, bool shared)
 {
     uint32_t reach = 0;
-    shelf_find(shelf, session->ids, n, &reach);
-    if (n < SHELF_LEAST || reach == n || rewind_reach(session, n) != n)
+    struct shelf_entry *entry = shelf_find(shelf, session->ids, n, &reach);
+    if (n < SHELF_LEAST || (reach < n && rewind_reach(session, n) != n))
         return;
-    const struct rewind_source from = rewind_source(session, n, n);
-    put(shelf, session, &from, n, true);
+    if (reach < n) {
+        const struct rewind_source from = rewind_source(session, n, n);
+        entry = put(shelf, session, &from);
+    }
+    if (entry && shared)
+        entry->shared = true;
 }
 
-void shelf_put(struct shelf *shelf, struct karat_session *session, bool shared, uint32_t n_wanted)
+void shelf_put(struct shelf *shelf, struct karat_session *session, const struct shelf_wish *wish)
 {
-    const uint32_t n_shared = shared ? session->rewind.n_shared : 0, n_turn = find_turn(session);
-    rewind_thin(session, (const uint32_t[]){ n_turn, session->rewind.n_prompt, n_shared, n_wanted }, 4);
+    const uint32_t n_turn = find_turn(session), n_shared = session->rewind.n_shared;
+    rewind_thin(session, (const uint32_t[]){ n_turn, session->rewind.n_prompt, n_shared, wish->n_own }, 4);
     put_conversation(shelf, session, n_turn);
-    if (n_shared < n_turn)
-        put_shared(shelf, session, n_shared);
+    if (!wish->is_elsewhere && n_shared < n_turn)
+        put_instructions(shelf, session, n_shared, wish->shared);
 }

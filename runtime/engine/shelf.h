@@ -2,7 +2,7 @@
 //
 // An entry is a copy of its own: the positions of the global layers from the first one, and of the sliding layers what
 // is seen from the turn where its conversation goes on. Where others may begin with the same instructions and the entry
-// of the conversation does not reach back to them, they have an entry of their own.
+// of the conversation does not reach back to them, they have an entry of their own, which stays when it is used.
 #ifndef ENGINE_SHELF_H
 #define ENGINE_SHELF_H
 
@@ -17,7 +17,8 @@ struct shelf_entry {
     uint32_t *ids;
     uint32_t n, n_turn;         // tokens; of these, up to where the conversation goes on
     struct snapshot ring, full; // ring: [ring.extent.first, n)
-    bool shared;                // another conversation began with it: it goes last
+    bool is_conversation;       // else instructions
+    bool shared;                // several conversations began with it: it goes last
     uint64_t used;              // later is greater
 };
 
@@ -31,9 +32,13 @@ struct shelf {
 // go: those that served one conversation before those that served several, the ones used longest ago first; or nothing
 // is kept.
 //
-// shared   the first tokens, too, that other conversations may begin with, if those are kept nowhere yet
-// n_wanted what the session itself will go back to: it still can, or the shelf can
-void shelf_put(struct shelf *shelf, struct karat_session *session, bool shared, uint32_t n_wanted);
+// And the instructions in front of it, if those are nowhere else.
+struct shelf_wish {
+    bool is_elsewhere; // its instructions are in another slot
+    bool shared;       // another conversation had the same
+    uint32_t n_own;    // the session itself will go back to there: it still can, or the shelf can
+};
+void shelf_put(struct shelf *shelf, struct karat_session *session, const struct shelf_wish *wish);
 
 // The entry that knows the longest beginning of ids[0..n), and how long it is; NULL: none does.
 struct shelf_entry *shelf_find(struct shelf *shelf, const uint32_t *ids, uint32_t n, uint32_t *reach);

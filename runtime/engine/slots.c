@@ -78,19 +78,24 @@ struct request *slots_assign(struct karat_scheduler *s)
 
 // ------------------------------------------------------------------------------------------------ prefixes
 
-// Whether another slot can go back to the first n tokens of a session.
-static bool is_elsewhere(const struct karat_scheduler *s, const struct karat_session *session, uint32_t n)
+// Keeps what the slot's next request, which has n_own tokens in common with it, will write over.
+static void keep(struct karat_scheduler *s, struct slot *slot, uint32_t n_own)
 {
+    struct karat_session *session = slot->session;
+    const uint32_t n_shared = session->rewind.n_shared;
+    slot->shares = slot->shares || (n_shared > 0 && n_own >= n_shared);
+    struct shelf_wish wish = { .shared = slot->shares, .n_own = n_own };
     for (uint32_t i = 0; i < s->counts.n_slots; ++i)
-        if (s->slots[i].session != session && session_shared(s->slots[i].session, session->ids, n) >= n)
-            return true;
-    return false;
+        if (&s->slots[i] != slot && session_shared(s->slots[i].session, session->ids, n_shared) >= n_shared)
+            wish.is_elsewhere = true;
+    shelf_put(&s->shelf, session, &wish);
+    slot->shares = slot->shares && n_own >= n_shared;
 }
 
 // Who knows the longest beginning of a prompt, at least n tokens of it.
 struct finding {
     uint32_t n; // tokens; 0: nobody
-    const struct karat_session *session;
+    struct slot *slot;
     struct shelf_entry *entry;
 };
 
@@ -103,10 +108,9 @@ static struct finding find(struct karat_scheduler *s, const struct token_ids *id
     if (entry && n >= n_least)
         best = (struct finding){ .n = n, .entry = entry };
     for (uint32_t i = 0; i < s->counts.n_slots; ++i) {
-        const struct karat_session *session = s->slots[i].session;
-        n = session_shared(session, ids->ids, ids->n_ids - 1);
+        n = session_shared(s->slots[i].session, ids->ids, ids->n_ids - 1);
         if (n >= n_least && n > best.n)
-            best = (struct finding){ .n = n, .session = session };
+            best = (struct finding){ .n = n, .slot = &s->slots[i] };
     }
     return best;
 }
@@ -120,17 +124,19 @@ static enum karat_status recall(struct karat_scheduler *s, struct slot *slot, st
     uint32_t n_own = session_reusable(session, ids->ids, ids->n_ids);
     if (karat_session_length(session) > 0 && !goes_on(session, n_own)) {
         find(s, ids, n_own); // what is wanted now is not what makes room
-        shelf_put(&s->shelf, session, !is_elsewhere(s, session, session->rewind.n_shared), n_own);
+        keep(s, slot, n_own);
         n_own = session_reusable(session, ids->ids, ids->n_ids); // a snapshot may be on the shelf now
     }
     const struct finding from = find(s, ids, n_own + COPY_LEAST);
-    if (from.n > 0) {
-        const struct rewind_source source =
-            from.entry ? shelf_source(from.entry, from.n) : rewind_source(from.session, from.n, from.n);
-        TRY(rewind_adopt(session, &source, err));
-    }
+    if (from.n == 0)
+        return KARAT_OK;
+    const struct rewind_source source =
+        from.entry ? shelf_source(from.entry, from.n) : rewind_source(from.slot->session, from.n, from.n);
+    TRY(rewind_adopt(session, &source, err));
     if (from.entry)
         shelf_used(&s->shelf, from.entry, from.n);
+    else
+        slot->shares = from.slot->shares = true;
 cleanup:
     return status;
 }

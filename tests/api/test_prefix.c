@@ -403,20 +403,18 @@ TEST(instructions_that_conversations_share_are_read_once)
     s = open_scheduler(t, 1, 3 * bytes);
     REQUIRE(s);
     CHECK_UINT(ask(t, s, ids[0], n[0], 100), 0);
-    for (size_t i = 0; i < COUNT(other); ++i) {
-        CHECK_UINT(ask(t, s, other[i], COUNT(other[i]), 0), 0);
-        CHECK(kept_bytes(s) <= 3 * bytes);
+    CHECK_UINT(ask(t, s, ids[1], n[1], 100), n_shared);
+    for (int round = 0; round < 2; ++round) {
+        for (size_t i = 0; i < COUNT(other); ++i) {
+            ask(t, s, other[i], COUNT(other[i]), 0);
+            CHECK(kept_bytes(s) <= 3 * bytes);
+        }
+        CHECK(ask(t, s, ids[2 + round], n[2 + round], 0) >= n_shared);
     }
-    CHECK_UINT(ask(t, s, ids[0], n[0], 0), n_shared);
-    for (size_t i = 0; i < COUNT(other); ++i)
-        ask(t, s, other[i], COUNT(other[i]), 0);
-    CHECK_UINT(ask(t, s, ids[3], n[3], 0), n_shared);
     karat_scheduler_close(s);
     for (size_t i = 0; i < COUNT(questions); ++i)
         karat_free(ids[i]);
 }
-
-// ------------------------------------------------------------------------------------------------ bits
 
 static struct karat_session *open_session(struct test *t)
 {
@@ -437,6 +435,42 @@ static bool sync_to(struct test *t, struct karat_session *session, const uint32_
     const enum karat_status status = session_sync(session, ids, n, &n_kept, &err);
     return test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", err.text) && CHECK_UINT(n_kept, n_known);
 }
+
+TEST(instructions_are_told_from_questions)
+{
+    static const struct {
+        const char *messages;
+        bool has_instructions;
+    } rows[] = {
+        { "{\"role\": \"system\", \"content\": \"You are a pirate who says that the sky is blue.\"}, "
+          "{\"role\": \"user\", \"content\": \"Hello!\"}",
+          true },
+        { "{\"role\": \"user\", \"content\": \"What colour is the sky? Is it blue, or what else is it?\"}", false },
+        { "{\"role\": \"user\", \"content\": \"What colour is the sky?\"}, "
+          "{\"role\": \"assistant\", \"content\": \"Blue.\"}, {\"role\": \"user\", \"content\": \"Thank you!\"}",
+          false },
+    };
+    REQUIRE(open_demo(t));
+    for (size_t i = 0; i < COUNT(rows); ++i) {
+        struct karat_error err = { 0 };
+        struct text request = { 0 };
+        uint32_t *ids = NULL;
+        size_t n = 0;
+        struct karat_session *session = open_session(t);
+        text_append_format(&request, "{\"messages\": [%s], \"options\": {\"add_generation_prompt\": true}}",
+                           rows[i].messages);
+        t->row = rows[i].messages;
+        if (session && CHECK_UINT(karat_render_tokens(demo, request.data, 0, &ids, &n, &err), KARAT_OK) &&
+            sync_to(t, session, ids, (uint32_t)n, 0))
+            CHECK_UINT(session->rewind.n_shared, rows[i].has_instructions ? find_question(ids, n) : 0);
+        karat_free(ids);
+        text_free(&request);
+        karat_session_close(session);
+    }
+    t->row = NULL;
+}
+
+// ------------------------------------------------------------------------------------------------ bits
 
 static void check_same_scores(struct test *t, const struct karat_session *got, const struct karat_session *want)
 {
@@ -523,7 +557,7 @@ TEST(so_it_has_off_the_shelf)
         if (one && two && fresh && evaluate(t, one, ids, rows[i].n_answer) && sync_to(t, two, other, 70, 0) &&
             evaluate(t, fresh, ids, n - 100)) {
             struct shelf shelf = { .store = one->rewind.store };
-            shelf_put(&shelf, one, false, 0);
+            shelf_put(&shelf, one, &(struct shelf_wish){ 0 });
             memcpy(other, ids, n * sizeof *other);
             struct shelf_entry *entry = shelf_find(&shelf, other, COUNT(other), &reach);
             if (CHECK_UINT(reach, n)) {
