@@ -53,16 +53,15 @@ static void add_mark(struct rewind *r, uint32_t n)
         r->marks[r->n_marks++] = n;
 }
 
-// The end of the last whole step of n_batch tokens up to position n.
+// The end of the last whole step of n_batch tokens up to position n; 0: there is none.
 static uint32_t step_end(const struct karat_session *session, uint32_t n)
 {
-    const uint32_t first = session->n_ids;
-    return n > first ? first + (n - first) / session->n_batch * session->n_batch : 0;
+    const uint32_t first = session->n_ids, n_steps = n > first ? (n - first) / session->n_batch : 0;
+    return n_steps > 0 ? first + n_steps * session->n_batch : 0;
 }
 
-// Where the second of three turns begins, of which the first and the third are different roles' (instructions,
-// question, answer; but not question, answer, question); else 0. The token behind the one that opens a turn is the
-// role's.
+// Where the second of three turns begins if the first and the third are of different roles: instructions, question,
+// answer, but not question, answer, question. Else 0. A turn's second token is its role's.
 static uint32_t find_shared(const uint32_t *ids, uint32_t n, const uint32_t first_turns[3], uint32_t n_turns)
 {
     const uint32_t first = first_turns[0] + 1, third = first_turns[2] + 1;
@@ -238,7 +237,7 @@ struct snapshot rewind_part_with(struct karat_session *session, const struct sna
     return out;
 }
 
-// From here on the session holds n tokens, whose rings hold positions from `first` on if they were copied.
+// From here on the session holds n tokens, and what was set aside of later ones is of another timeline.
 static void note_position(struct karat_session *session, uint32_t n)
 {
     struct rewind *r = &session->rewind;

@@ -1,5 +1,4 @@
-// engine/rewind.h -- how a timeline goes back to an earlier position, or begins as another one did. Private to the
-// room.
+// engine/rewind.h -- how a timeline goes back to an earlier position, or begins as another did. Private to the room.
 //
 // Going back is free as far as the rings reach: n_batch positions. Some positions are likely to be gone back to from
 // further on; they are marked when a prompt is read, and before the rings lose what such a position needs to see it is
