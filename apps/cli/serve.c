@@ -25,6 +25,11 @@ static uint64_t prefix_bytes(const struct cli_options *options)
     return !options->prefixes.given ? 0 : mib == 0 ? 1 : mib << 20;
 }
 
+static void on_warning(const char *sentence)
+{
+    cli_fail("%s", sentence);
+}
+
 int cli_serve(const struct cli_options *options)
 {
     struct karat_model *model = NULL;
@@ -44,6 +49,7 @@ int cli_serve(const struct cli_options *options)
         .metrics = options->metrics,
         .chats_path = options->chats,
         .allow = options->allow,
+        .on_warning = on_warning,
         .scheduler = {
             .n_slots = (uint32_t)options->parallel.count,
             .n_context = (uint32_t)options->n_context.count,

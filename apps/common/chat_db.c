@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/chat_backup.h"
+
 // Kept in the file. One of an earlier program is brought up to date, one of a later program is refused.
 #define VERSION 2
 
@@ -187,4 +189,14 @@ void chat_store_close(struct chat_store *store)
     sqlite3_close(store->db);
     free(store->path);
     free(store);
+}
+
+bool chat_store_back_up(struct chat_store *store, const char *day, struct text *fault)
+{
+    int64_t n_chats = 0;
+    if (!read_number(store, "SELECT count(*) FROM chat", &n_chats, fault))
+        return false;
+    const char *file = sqlite3_db_filename(store->db, "main");
+    const bool is_kept = file && *file; // ":memory:" is not
+    return n_chats == 0 || !is_kept || chat_backup(store->db, store->path, day, fault);
 }

@@ -2,9 +2,9 @@
 #include "common/chat_store.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "common/chat_db.h"
+#include "common/platform.h"
 
 static const char *const state_names[] = {
 #define CHAT_STATE_NAME(name, text) text,
@@ -15,13 +15,6 @@ static const char *const state_names[] = {
 const char *chat_state_name(enum chat_state state)
 {
     return state_names[state];
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 // ------------------------------------------------------------------------------------------------ chats
@@ -37,7 +30,7 @@ static bool expect_one(int n_changed, const char *what, int64_t id, struct text 
 
 bool chat_store_create(struct chat_store *store, const char *title, const char *system, int64_t *id, struct text *fault)
 {
-    const int64_t now = now_ms();
+    const int64_t now = platform_now_ms();
     if (!chat_db_run(store, fault,
                      chat_db_query(store, fault,
                                    "INSERT INTO chat (title, system, created, changed) VALUES (?, ?, ?, ?)", "ssii",
@@ -234,7 +227,7 @@ bool chat_store_read(struct chat_store *store, int64_t chat, struct text *json, 
 static bool insert_message(struct chat_store *store, const struct chat_message *m, int64_t *id, struct text *fault)
 {
     int n_changed = 0;
-    const int64_t now = now_ms();
+    const int64_t now = platform_now_ms();
     if (!chat_db_run(
             store, fault,
             chat_db_query(

@@ -50,6 +50,8 @@ struct chat_message {
 // store that nobody keeps.
 bool chat_store_open(struct chat_store **out, const char *path, struct text *fault);
 void chat_store_close(struct chat_store *store);
+// A dated copy beside the file, where there are chats and none of this day is there yet (chat_backup.h).
+bool chat_store_back_up(struct chat_store *store, const char *day, struct text *fault);
 
 // ------------------------------------------------------------------------------------------------ chats
 

@@ -5,6 +5,7 @@
 #include "common/platform.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,20 @@ void platform_interrupts(void (*on_interrupt)(void))
     SetConsoleCtrlHandler(on_console_event, on_interrupt != NULL);
 }
 
+static BOOL WINAPI on_end(DWORD event)
+{
+    raise(event == CTRL_C_EVENT ? SIGINT : SIGTERM);
+    // The program is ended when this returns, unless somebody sits at the keyboard: let the main thread do it.
+    if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT)
+        Sleep(INFINITE);
+    return TRUE;
+}
+
+void platform_ends_are_signals(void)
+{
+    SetConsoleCtrlHandler(on_end, TRUE);
+}
+
 void platform_end_now(int exit_code)
 {
     TerminateProcess(GetCurrentProcess(), (UINT)exit_code);
@@ -143,6 +158,13 @@ uint64_t platform_clock_ns(void)
     return (uint64_t)((double)now.QuadPart * 1e9 / (double)per_second.QuadPart);
 }
 
+int64_t platform_now_ms(void)
+{
+    FILETIME now; // tenths of microseconds since 1601
+    GetSystemTimeAsFileTime(&now);
+    return (int64_t)(((uint64_t)now.dwHighDateTime << 32 | now.dwLowDateTime) / 10000u) - 11644473600000;
+}
+
 void platform_environment(const char *name, const char *value)
 {
     wchar_t *wide_name = to_wide(name), *wide_value = to_wide(value ? value : "");
@@ -169,26 +191,81 @@ bool platform_temporary_folder(struct text *path)
     return false;
 }
 
-void platform_remove_folder(const char *path)
+static bool is_separator(char c)
+{
+    return c == '/' || c == '\\';
+}
+
+static void make_folder(const char *path)
+{
+    wchar_t *wide = to_wide(path);
+    CreateDirectoryW(wide, NULL);
+    free(wide);
+}
+
+static void remove_empty_folder(const char *path)
+{
+    wchar_t *wide = to_wide(path);
+    RemoveDirectoryW(wide);
+    free(wide);
+}
+
+static bool add_reason(struct text *why)
+{
+    app_text_format(why, "error %lu", GetLastError());
+    return false;
+}
+
+bool platform_data_folder(struct text *path, struct text *why)
+{
+    const wchar_t *base = _wgetenv(L"LOCALAPPDATA");
+    if (!base || !*base) {
+        app_text_add(why, "LOCALAPPDATA is not set");
+        return false;
+    }
+    char *utf8 = from_wide(base, -1);
+    app_text_format(path, "%s\\karat", utf8);
+    free(utf8);
+    return true;
+}
+
+bool platform_list_files(const char *folder, void (*visit)(void *user, const char *name), void *user, struct text *why)
 {
     struct text pattern = { 0 };
     WIN32_FIND_DATAW found;
-    wchar_t *folder = to_wide(path);
-    app_text_format(&pattern, "%s\\*", path);
+    app_text_format(&pattern, "%s\\*", folder);
     wchar_t *wide = to_wide(pattern.data);
     const HANDLE search = FindFirstFileW(wide, &found);
-    for (BOOL more = search != INVALID_HANDLE_VALUE; more; more = FindNextFileW(search, &found)) {
-        wchar_t file[2 * MAX_PATH + 2];
-        if (!(found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) &&
-            swprintf(file, 2 * MAX_PATH + 2, L"%ls\\%ls", folder, found.cFileName) > 0)
-            DeleteFileW(file);
-    }
-    if (search != INVALID_HANDLE_VALUE)
-        FindClose(search);
-    RemoveDirectoryW(folder);
     free(wide);
-    free(folder);
     app_text_free(&pattern);
+    if (search == INVALID_HANDLE_VALUE)
+        return add_reason(why);
+    do {
+        if (found.dwFileAttributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT))
+            continue;
+        char *name = from_wide(found.cFileName, -1);
+        visit(user, name);
+        free(name);
+    } while (FindNextFileW(search, &found));
+    FindClose(search);
+    return true;
+}
+
+bool platform_replace_file(const char *from, const char *to, struct text *why)
+{
+    wchar_t *wide_from = to_wide(from), *wide_to = to_wide(to);
+    const BOOL ok = MoveFileExW(wide_from, wide_to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH);
+    free(wide_from);
+    free(wide_to);
+    return ok || add_reason(why);
+}
+
+bool platform_remove_file(const char *path, struct text *why)
+{
+    wchar_t *wide = to_wide(path);
+    const BOOL ok = DeleteFileW(wide);
+    free(wide);
+    return ok || add_reason(why);
 }
 
 char *platform_console_line(void)
@@ -223,9 +300,10 @@ char *platform_console_line(void)
 #else
 // ---------------------------------------------------------------------------------------------------- POSIX
 #include <dirent.h>
+#include <fcntl.h>
 #include <locale.h>
-#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -258,6 +336,10 @@ void platform_interrupts(void (*on_interrupt)(void))
         action.sa_handler = SIG_DFL;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
+}
+
+void platform_ends_are_signals(void)
+{
 }
 
 void platform_end_now(int exit_code)
@@ -306,6 +388,13 @@ uint64_t platform_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+int64_t platform_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 void platform_environment(const char *name, const char *value)
 {
     if (value)
@@ -324,18 +413,78 @@ bool platform_temporary_folder(struct text *path)
     return false;
 }
 
-void platform_remove_folder(const char *path)
+static bool is_separator(char c)
 {
-    DIR *folder = opendir(path);
-    for (struct dirent *entry = folder ? readdir(folder) : NULL; entry; entry = readdir(folder)) {
-        struct text file = { 0 };
-        app_text_format(&file, "%s/%s", path, entry->d_name);
-        unlink(file.data); // fails for "." and ".."
-        app_text_free(&file);
-    }
-    if (folder)
-        closedir(folder);
+    return c == '/';
+}
+
+static void make_folder(const char *path)
+{
+    mkdir(path, 0700);
+}
+
+static void remove_empty_folder(const char *path)
+{
     rmdir(path);
+}
+
+static bool add_reason(struct text *why)
+{
+    app_text_add(why, strerror(errno));
+    return false;
+}
+
+bool platform_data_folder(struct text *path, struct text *why)
+{
+    // The specification of the variable says to ignore relative values.
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (data && *data == '/')
+        app_text_format(path, "%s/karat", data);
+    else if (home && *home == '/')
+        app_text_format(path, "%s/.local/share/karat", home);
+    else
+        app_text_add(why, "HOME is not set");
+    return path->size > 0;
+}
+
+bool platform_list_files(const char *folder, void (*visit)(void *user, const char *name), void *user, struct text *why)
+{
+    DIR *open = opendir(folder);
+    if (!open)
+        return add_reason(why);
+    for (struct dirent *entry = readdir(open); entry; entry = readdir(open)) {
+        struct stat about;
+        if (fstatat(dirfd(open), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(about.st_mode))
+            visit(user, entry->d_name);
+    }
+    closedir(open);
+    return true;
+}
+
+// A new name is kept by the folder, which has to reach the disk by itself.
+static void write_folder(const char *file)
+{
+    const size_t size = (size_t)(platform_file_name(file) - file);
+    char *path = size ? app_memory_copy(file, size) : app_memory_copy(".", 1);
+    const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) {
+        fsync(folder);
+        close(folder);
+    }
+    free(path);
+}
+
+bool platform_replace_file(const char *from, const char *to, struct text *why)
+{
+    if (rename(from, to) != 0)
+        return add_reason(why);
+    write_folder(to);
+    return true;
+}
+
+bool platform_remove_file(const char *path, struct text *why)
+{
+    return unlink(path) == 0 || add_reason(why);
 }
 
 char *platform_console_line(void)
@@ -343,3 +492,43 @@ char *platform_console_line(void)
     return NULL;
 }
 #endif
+// ---------------------------------------------------------------------------------------------------- both
+
+const char *platform_file_name(const char *path)
+{
+    const char *name = path;
+    for (; *path; ++path)
+        if (is_separator(*path))
+            name = path + 1;
+    return name;
+}
+
+void platform_make_folders(const char *path)
+{
+    char *part = app_memory_copy(path, strlen(path));
+    for (size_t i = 1; path[0] && path[i]; ++i)
+        if (is_separator(path[i])) {
+            part[i] = '\0';
+            make_folder(part);
+            part[i] = path[i];
+        }
+    free(part);
+}
+
+static void remove_listed(void *user, const char *name)
+{
+    const char *folder = user;
+    struct text file = { 0 }, why = { 0 };
+    app_text_format(&file, "%s/%s", folder, name);
+    platform_remove_file(file.data, &why);
+    app_text_free(&file);
+    app_text_free(&why);
+}
+
+void platform_remove_folder(const char *path)
+{
+    struct text why = { 0 };
+    platform_list_files(path, remove_listed, (void *)path, &why);
+    remove_empty_folder(path);
+    app_text_free(&why);
+}

@@ -152,7 +152,7 @@ bool ask_refuse(const struct json *json, struct fault *fault)
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; ++i) {
         const size_t node = ask_member(json, 0, refused[i].name);
         if (node != JSON_NONE && !is_harmless(json, node))
-            return fault_set(fault, ERROR_NOT_SUPPORTED, refused[i].name, "%s is not served yet", refused[i].name);
+            return fault_set(fault, ERROR_UNSUPPORTED, refused[i].name, "%s is not served yet", refused[i].name);
     }
     return true;
 }

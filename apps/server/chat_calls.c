@@ -289,7 +289,7 @@ void serve_call(struct exchange *x, int64_t chat)
     if (!is_verdict(app_text_of(&verdict)))
         chats_fail(x, ERROR_INVALID, "verdict is none of \"once\", \"always\", \"deny\" and \"again\"");
     else if (!find_wanted(x->server->chats, chat, after, &wanted, NULL) || !is_place(x, after, verdict.data))
-        chats_fail(x, ERROR_NOT_FOUND, "there is no call that waits there");
+        chats_fail(x, ERROR_MISSING, "there is no call that waits there");
     else if (obey(x, chat, after, &wanted, verdict.data))
         chats_reply_done(x);
     wanted_free(&wanted);

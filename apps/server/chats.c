@@ -1,5 +1,4 @@
 // server/chats.c -- the chats of the web page, and the way of a request to what it asks for.
-#define _POSIX_C_SOURCE 200809L
 #include "server/chats.h"
 
 #include <event2/keyvalq_struct.h>
@@ -7,9 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 
 #include "common/mcp.h"
+#include "common/platform.h"
 #include "server/routes.h"
 #include "server/tool_runs.h"
 
@@ -17,27 +17,28 @@
 
 // ---------------------------------------------------------------------------------------------------- opening
 
-static void make_folders(const struct text *path)
-{
-    char *copy = app_memory_copy(path->data, path->size);
-    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(copy, 0700);
-        *slash = '/';
-    }
-    free(copy);
-}
-
 static bool default_path(struct text *path, struct text *fault)
 {
-    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    if (data && *data == '/')
-        app_text_format(path, "%s/karat/chats.db", data);
-    else if (home && *home == '/')
-        app_text_format(path, "%s/.local/share/karat/chats.db", home);
+    struct text why = { 0 };
+    if (platform_data_folder(path, &why))
+        app_text_add(path, "/chats.db");
     else
-        app_text_add(fault, "there is no home folder to keep chats in; --chats FILE names a place");
+        app_text_format(fault, "there is no folder to keep chats in (%s); --chats FILE names a place", why.data);
+    app_text_free(&why);
     return path->size > 0;
+}
+
+// A copy of today, before anything is added. Without it the server serves all the same.
+static void back_up(struct chats *chats)
+{
+    const struct server_options *options = chats->server->options;
+    struct text fault = { 0 };
+    char day[] = "2026-01-31";
+    const time_t now = time(NULL);
+    strftime(day, sizeof day, "%Y-%m-%d", localtime(&now));
+    if (!chat_store_back_up(chats->store, day, &fault) && options->on_warning)
+        options->on_warning(fault.data);
+    app_text_free(&fault);
 }
 
 struct chats *chats_open(struct server *server)
@@ -49,8 +50,9 @@ struct chats *chats_open(struct server *server)
         app_text_add(&path, server->options->chats_path);
     if (path.size > 0 || default_path(&path, &chats->why)) {
         if (!server->options->chats_path)
-            make_folders(&path);
-        chat_store_open(&chats->store, path.data, &chats->why);
+            platform_make_folders(path.data);
+        if (chat_store_open(&chats->store, path.data, &chats->why))
+            back_up(chats);
     }
     if (chats->store && server->options->mcp)
         chats->runs = tool_runs_open(server->base, server->options->mcp);
@@ -101,7 +103,7 @@ void chats_fail_stored(struct exchange *x, struct text *why)
 {
     const char *sentence = app_text_of(why);
     chats_fail(x,
-               begins(sentence, "there is no ")    ? ERROR_NOT_FOUND
+               begins(sentence, "there is no ")    ? ERROR_MISSING
                : begins(sentence, "the chats in ") ? ERROR_SERVER
                                                    : ERROR_INVALID,
                sentence);
@@ -308,7 +310,7 @@ static void serve_of(struct exchange *x, int64_t chat, const char *part, int64_t
     else if (posts && strcmp(part, "answers") == 0 && message > 0 && strcmp(action, "stop") == 0)
         serve_stop(x, chat, message);
     else
-        chats_fail(x, ERROR_NOT_FOUND, "there is no such request for chats");
+        chats_fail(x, ERROR_MISSING, "there is no such request for chats");
 }
 
 // ID[/PART[/ID[/ACTION]]]
@@ -319,7 +321,7 @@ void serve_chats(struct exchange *x)
     if (!is_allowed(x))
         return;
     if (sscanf(x->rest, "%" SCNd64 "/%15[a-z]/%" SCNd64 "/%15[a-z]", &chat, part, &message, action) < 1 || chat <= 0)
-        chats_fail(x, ERROR_NOT_FOUND, "there is no such chat");
+        chats_fail(x, ERROR_MISSING, "there is no such chat");
     else
         serve_of(x, chat, part, message, action);
 }

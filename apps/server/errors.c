@@ -61,7 +61,7 @@ enum error_kind error_kind_of_status(int status)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i)
         if (kinds[i].status == status)
             return (enum error_kind)i;
-    return status >= 500 ? ERROR_NOT_SUPPORTED : ERROR_INVALID;
+    return status >= 500 ? ERROR_UNSUPPORTED : ERROR_INVALID;
 }
 
 static void add_string(struct text *out, const char *before, const char *string)

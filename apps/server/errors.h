@@ -7,16 +7,17 @@
 #include "common/text.h"
 
 // Kind, HTTP status, type in OpenAI's dialect, type in Anthropic's.
+// (Windows has ERROR_NOT_FOUND and ERROR_NOT_SUPPORTED as macros.)
 #define ERROR_KINDS(X)                                                     \
     X(INVALID, 400, "invalid_request_error", "invalid_request_error")      \
     X(CONTEXT, 400, "exceed_context_size_error", "invalid_request_error")  \
     X(AUTHENTICATION, 401, "authentication_error", "authentication_error") \
     X(PERMISSION, 403, "permission_error", "permission_error")             \
-    X(NOT_FOUND, 404, "not_found_error", "not_found_error")                \
+    X(MISSING, 404, "not_found_error", "not_found_error")                  \
     X(METHOD, 405, "invalid_request_error", "invalid_request_error")       \
     X(TOO_LARGE, 413, "invalid_request_error", "request_too_large")        \
     X(SERVER, 500, "server_error", "api_error")                            \
-    X(NOT_SUPPORTED, 501, "not_supported_error", "api_error")              \
+    X(UNSUPPORTED, 501, "not_supported_error", "api_error")                \
     X(UNAVAILABLE, 503, "unavailable_error", "overloaded_error")
 
 enum error_kind {

@@ -54,7 +54,7 @@ void serve_model(struct exchange *x)
     struct text out = { 0 };
     struct fault fault;
     if (strcmp(x->rest, app_text_of(&x->server->alias)) != 0) {
-        fault_set(&fault, ERROR_NOT_FOUND, "model", "there is no model %.200s; this server has %.200s", x->rest,
+        fault_set(&fault, ERROR_MISSING, "model", "there is no model %.200s; this server has %.200s", x->rest,
                   app_text_of(&x->server->alias));
         exchange_fail(x, &fault);
         return;

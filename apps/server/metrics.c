@@ -12,7 +12,7 @@ void serve_metrics(struct exchange *x)
     struct karat_scheduler_counts c;
     struct fault fault;
     if (!x->server->options->metrics) {
-        fault_set(&fault, ERROR_NOT_SUPPORTED, NULL, "metrics are off; start the server with --metrics");
+        fault_set(&fault, ERROR_UNSUPPORTED, NULL, "metrics are off; start the server with --metrics");
         exchange_fail(x, &fault);
         return;
     }

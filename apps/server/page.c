@@ -74,6 +74,6 @@ void serve_page(struct exchange *x)
             return;
         }
     struct fault fault;
-    fault_set(&fault, ERROR_NOT_FOUND, NULL, "there is no file %s", path ? path : "");
+    fault_set(&fault, ERROR_MISSING, NULL, "there is no file %s", path ? path : "");
     exchange_fail(x, &fault);
 }

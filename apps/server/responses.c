@@ -60,7 +60,7 @@ static struct kept *find(struct responses *r, const char *id, const char *param,
             r->kept[i].used = ++r->clock;
             return &r->kept[i];
         }
-    fault_set(fault, ERROR_NOT_FOUND, param,
+    fault_set(fault, ERROR_MISSING, param,
               "there is no response %.80s; those that are not stored, and the oldest of many, are forgotten", id);
     return NULL;
 }

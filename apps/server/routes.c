@@ -120,7 +120,7 @@ static bool choose(struct exchange *x, const char *path, unsigned method, struct
     if (!route && found)
         return fault_set(fault, ERROR_METHOD, NULL, "%.200s does not take this method", path);
     if (!route)
-        return fault_set(fault, ERROR_NOT_FOUND, NULL, "there is nothing at %.200s", path);
+        return fault_set(fault, ERROR_MISSING, NULL, "there is nothing at %.200s", path);
     x->route = route;
     x->dialect = route->dialect;
     if (*rest)

@@ -21,6 +21,7 @@ struct server_options {
     const char *chats_path; // where the page keeps its chats; NULL: among the user's files
     struct mcp *mcp;        // whose tools the page's chats may use, once the user agrees; NULL: none
     const char *allow;      // names of tools that need no asking, separated by commas; "all"; NULL: none
+    void (*on_warning)(const char *sentence); // of what does not work and stops nothing; may be NULL
     struct karat_scheduler_options scheduler;
 };
 

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """test_chats.py PROGRAM : the requests of the web page, in an order that makes sense of them, and what is refused."""
 import json
+import pathlib
+import re
 import sys
+import tempfile
 
 from served import Server, program_of
 
@@ -102,13 +105,33 @@ def check_store(program):
             yield "a server without a store does not serve"
 
 
+def check_backup(program):
+    with tempfile.TemporaryDirectory() as folder:
+        chats = pathlib.Path(folder, "chats.db")
+        copies = lambda: [p.name for p in pathlib.Path(folder).iterdir() if re.fullmatch(r"chats\.db-\d{4}-\d\d-\d\d", p.name)]
+        with Server(program, "--chats", str(chats)) as server:
+            server.ask("POST", "/chats", {"title": "Rivers", "system": ""})
+        if copies():
+            yield f"a first start has something to copy: {copies()}"
+        # The copy cannot be begun: a folder has its name. Then it can.
+        pathlib.Path(folder, "chats.db-unfinished").mkdir()
+        with Server(program, "--chats", str(chats)) as server:
+            said = f"karat: the chats in {chats} cannot be copied to {chats}-....-..-..: unable to open database file\r?\n"
+            if not re.match(said, server.said()) or server.ask("GET", "/chats")[0] != 200:
+                yield f"a copy that fails: {server.said()}"
+        pathlib.Path(folder, "chats.db-unfinished").rmdir()
+        with Server(program, "--chats", str(chats)) as server:
+            if "cannot" in server.said() or len(copies()) != 1:
+                yield f"the copies are {copies()}: {server.said()}"
+
+
 def main():
     program = program_of(sys.argv[1])
     with Server(program) as server:
         faults = [*check_steps(server), *check_headers(server)]
-    faults += check_store(program)
+    faults += [*check_store(program), *check_backup(program)]
     print("\n".join(f"FAIL {fault}" for fault in faults))
-    print(f"{len(STEPS) + 2} cases, {len(faults)} failed")
+    print(f"{len(STEPS) + 3} cases, {len(faults)} failed")
     return 1 if faults else 0
 
 

@@ -151,7 +151,7 @@ TEST(the_responses_used_longest_ago_are_forgotten)
     CHECK(!has_response(responses, 6002) && has_response(responses, 6001));
     CHECK(responses_forget(responses, "resp_6001", &fault) && !has_response(responses, 6001));
     CHECK(!responses_forget(responses, "resp_6001", &fault));
-    CHECK_UINT(fault.kind, ERROR_NOT_FOUND);
+    CHECK_UINT(fault.kind, ERROR_MISSING);
     free(large);
     responses_destroy(responses);
 }
