@@ -22,14 +22,18 @@ find_program(KARAT_SPIRV_VAL NAMES spirv-val HINTS ${PROJECT_SOURCE_DIR}/.deps/b
 # libevent: one event loop with an HTTP server on it, size and time limits included; `karat serve` lives on it. A build
 # without it has everything else. Debian: libevent-dev.
 find_path(KARAT_LIBEVENT_HEADERS event2/http.h)
-foreach(part core extra pthreads)
-    find_library(KARAT_LIBEVENT_${part} event_${part})
-endforeach()
-if(KARAT_LIBEVENT_HEADERS AND KARAT_LIBEVENT_core AND KARAT_LIBEVENT_extra AND KARAT_LIBEVENT_pthreads)
+find_library(KARAT_LIBEVENT_core event_core)
+find_library(KARAT_LIBEVENT_extra event_extra)
+if(WIN32)
+    set(KARAT_LIBEVENT_threads "") # are part of the core there
+else()
+    find_library(KARAT_LIBEVENT_threads event_pthreads)
+endif()
+if(KARAT_LIBEVENT_HEADERS AND KARAT_LIBEVENT_core AND KARAT_LIBEVENT_extra AND (WIN32 OR KARAT_LIBEVENT_threads))
     add_library(karat_libevent INTERFACE)
     target_include_directories(karat_libevent SYSTEM INTERFACE ${KARAT_LIBEVENT_HEADERS})
-    target_link_libraries(karat_libevent INTERFACE ${KARAT_LIBEVENT_extra} ${KARAT_LIBEVENT_pthreads}
-        ${KARAT_LIBEVENT_core})
+    target_link_libraries(karat_libevent INTERFACE ${KARAT_LIBEVENT_extra} ${KARAT_LIBEVENT_threads}
+        ${KARAT_LIBEVENT_core} $<$<BOOL:${WIN32}>:ws2_32 iphlpapi advapi32>)
 endif()
 
 # libcurl: HTTP with TLS, proxies and limits, for tool servers at an address (apps/common/mcp_http.c). A build without it

@@ -23,6 +23,7 @@ tests_packages="git clang clang-format libclang-rt-14-dev vulkan-validationlayer
 tests_backports="mesa-vulkan-drivers mesa-drm-shim"
 shim_packages="g++ bison flex python3-mako python3-yaml pkg-config zlib1g-dev libexpat1-dev"
 shim_backports="meson libdrm-dev"
+windows_packages="tcl"
 
 seconds() { date +%s.%N; }
 since() { awk -v a="$1" -v b="$(seconds)" 'BEGIN { printf "%.1f s", b - a }'; }
@@ -158,6 +159,37 @@ make_intel_shim() {
     rm -rf "$work"
 }
 
+# cross FOLDER OPTION... : builds a source folder for Windows and installs it into .deps/mingw.
+cross() {
+    cmake -G Ninja -S "$1" -B "$1.build" -DCMAKE_TOOLCHAIN_FILE="$root/third_party/mingw.cmake" \
+        -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$deps/mingw" "${@:2}"
+    cmake --build "$1.build" --target install
+}
+
+# The libraries of karat serve for Windows, which Debian does not build: its sources, linked statically. SQLite's one big
+# file is put together by a program in Tcl.
+make_mingw() {
+    local work=$deps/mingw.work library
+    rm -rf "$work"
+    prefix "$work" bookworm src:libevent src:curl src:sqlite3
+    for library in libevent curl sqlite3; do
+        mkdir "$work/$library"
+        tar xf "$work/$library".orig.tar.* -C "$work/$library" --strip-components=1
+    done
+    cross "$work/libevent" -DEVENT__LIBRARY_TYPE=STATIC -DEVENT__DISABLE_OPENSSL=ON -DEVENT__DISABLE_MBEDTLS=ON \
+        -DEVENT__DISABLE_TESTS=ON -DEVENT__DISABLE_REGRESS=ON -DEVENT__DISABLE_BENCHMARK=ON -DEVENT__DISABLE_SAMPLES=ON
+    cross "$work/curl" -DBUILD_SHARED_LIBS=OFF -DBUILD_CURL_EXE=OFF -DBUILD_TESTING=OFF -DHTTP_ONLY=ON \
+        -DCURL_USE_SCHANNEL=ON -DCURL_USE_LIBSSH2=OFF -DCURL_ZLIB=OFF -DUSE_LIBIDN2=OFF -DUSE_WIN32_IDN=ON \
+        -DENABLE_UNICODE=ON -DENABLE_MANUAL=OFF
+    cd "$work/sqlite3"
+    ./configure --disable-tcl --disable-readline
+    make sqlite3.c
+    x86_64-w64-mingw32-gcc -O2 -DSQLITE_ENABLE_FTS5 -DSQLITE_OMIT_LOAD_EXTENSION -c sqlite3.c
+    x86_64-w64-mingw32-ar rcs "$deps/mingw/lib/libsqlite3.a" sqlite3.o
+    cp sqlite3.h "$deps/mingw/include/"
+    rm -rf "$work"
+}
+
 # A newer Mesa, for what Debian 12's backport lacks: a CPU driver with cooperative matrices, the open NVIDIA driver, and
 # AMD's with matrices for its latest cards; with the stubs of their kernel drivers.
 make_mesa26() {
@@ -209,6 +241,7 @@ fi
 if [ $what = tests ]; then
     wanted="$wanted$(missing $tests_packages)$(missing_backports $tests_backports)"
     [ -e "$deps/intel-shim/complete" ] || wanted="$wanted$(missing $shim_packages)$(missing_backports $shim_backports)"
+    [ -e "$deps/mingw/complete" ] || wanted="$wanted$(missing $windows_packages)"
     command -v node >/dev/null || wanted="${wanted}nodejs "
     command -v npm >/dev/null || wanted="${wanted}npm "
 fi
@@ -220,6 +253,7 @@ if [ $what = tests ]; then
     optional locale make_locale || true
     optional mesa26 make_mesa26 || true
     optional intel-shim make_intel_shim || true
+    optional mingw make_mingw || true
     cmp -s tests/server/package-lock.json "$deps/clients/package-lock.json" || rm -rf "${deps:?}/clients"
     optional clients make_clients || true
     cmp -s apps/server/page/package-lock.json "$deps/page/package-lock.json" || rm -rf "${deps:?}/page"

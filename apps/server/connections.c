@@ -1,14 +1,13 @@
 // server/connections.c -- connections from their first byte: counted, timed, and answered in JSON even by evhttp
 // itself.
-#define _POSIX_C_SOURCE 200809L
 #include "server/connections.h"
 
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "common/network.h"
 #include "common/platform.h"
 #include "server/errors.h"
 
@@ -132,7 +131,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *user)
         }
         const bool late = link->request_ns && now - link->request_ns > c->request_ns_max;
         if (late || (i >= CONNECTIONS_MAX && !link->answering))
-            shutdown(bufferevent_getfd(link->bev), SHUT_RDWR); // evhttp sees the end of it and frees what it has
+            network_hang_up(bufferevent_getfd(link->bev)); // evhttp sees the end of it and frees what it has
         ++i;
     }
 }

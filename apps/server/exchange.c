@@ -1,16 +1,13 @@
 // server/exchange.c -- requests and replies on evhttp.
-#define _POSIX_C_SOURCE 200809L
 #include "server/exchange.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "common/network.h"
 #include "server/connections.h"
 #include "server/state.h"
 
@@ -140,7 +137,7 @@ static void send_bytes(struct exchange *x, const char *bytes, size_t size)
         return;
     struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(x->request));
     if (evbuffer_get_length(bufferevent_get_output(bev)) > EXCHANGE_UNREAD_BYTES_MAX) {
-        shutdown(bufferevent_getfd(bev), SHUT_RDWR); // the close of it comes as any other
+        network_hang_up(bufferevent_getfd(bev)); // the close of it comes as any other
         return;
     }
     struct evbuffer *out = evbuffer_new();
@@ -163,10 +160,9 @@ void exchange_stream_begin(struct exchange *x)
     x->streaming = true;
     if (x->closed)
         return;
-    const int on = 1;
     struct evhttp_connection *connection = evhttp_request_get_connection(x->request);
-    setsockopt(bufferevent_getfd(evhttp_connection_get_bufferevent(connection)), IPPROTO_TCP, TCP_NODELAY, &on,
-               sizeof on); // tokens are small, and each is waited for
+    // Tokens are small, and each is waited for.
+    network_no_delay(bufferevent_getfd(evhttp_connection_get_bufferevent(connection)));
     exchange_add_header(x, "Content-Type", "text/event-stream; charset=utf-8");
     exchange_add_header(x, "Cache-Control", "no-cache");
     exchange_add_header(x, "X-Accel-Buffering", "no");

@@ -1,16 +1,14 @@
 // server/server.c -- from options to a listening socket, and back when the user has had enough.
-#define _POSIX_C_SOURCE 200809L
 #include "server/server.h"
 
-#include <errno.h>
 #include <event2/thread.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 
+#include "common/network.h"
+#include "common/platform.h"
 #include "server/answer.h"
 #include "server/chats.h"
 #include "server/connections.h"
@@ -18,6 +16,8 @@
 #include "server/replay.h"
 #include "server/responses.h"
 #include "server/state.h"
+
+static const char no_loop[] = "the event loop cannot be set up";
 
 static const char *host_of(const struct server_options *options)
 {
@@ -61,8 +61,7 @@ static void name_model(struct server *s)
 {
     const struct server_options *options = s->options;
     const char *path = options->alias ? options->alias : options->model_path ? options->model_path : "pebble";
-    const char *slash = options->alias ? NULL : strrchr(path, '/');
-    app_text_add(&s->alias, slash ? slash + 1 : path);
+    app_text_add(&s->alias, options->alias ? path : platform_file_name(path));
     if (!options->alias && s->alias.size > 5 && strcmp(s->alias.data + s->alias.size - 5, ".gguf") == 0) {
         s->alias.size -= 5;
         s->alias.data[s->alias.size] = '\0';
@@ -71,21 +70,16 @@ static void name_model(struct server *s)
 
 static bool listen_at(struct server *s, struct text *url, struct text *fault)
 {
-    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(s->http, s->host, s->options->port);
-    if (!bound) {
-        app_text_format(fault, "cannot listen on %s port %u: %s", s->host, s->options->port,
-                        errno ? strerror(errno) : "no such address");
+    const intptr_t socket = network_listen(s->host, s->options->port, fault);
+    if (socket == -1)
         return false;
-    }
-    struct sockaddr_storage address = { 0 };
-    socklen_t size = sizeof address;
-    char name[64] = "", service[16] = "";
-    getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&address, &size);
-    getnameinfo((struct sockaddr *)&address, size, name, sizeof name, service, sizeof service,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    const bool six = address.ss_family == AF_INET6;
-    app_text_format(url, six ? "http://[%s]:%s" : "http://%s:%s", name, service);
-    return true;
+    network_url(socket, url);
+    evutil_make_socket_nonblocking((evutil_socket_t)socket);
+    if (evhttp_accept_socket(s->http, (evutil_socket_t)socket) == 0)
+        return true; // evhttp closes it
+    network_close(socket);
+    app_text_add(fault, no_loop);
+    return false;
 }
 
 static void on_signal(evutil_socket_t signal, short what, void *base)
@@ -94,11 +88,21 @@ static void on_signal(evutil_socket_t signal, short what, void *base)
     event_base_loopexit(base, NULL);
 }
 
+// libevent's locks, of the kind of threads that it was built for.
+static bool use_threads(void)
+{
+#ifdef EVTHREAD_USE_WINDOWS_THREADS_IMPLEMENTED
+    return evthread_use_windows_threads() == 0;
+#else
+    return evthread_use_pthreads() == 0;
+#endif
+}
+
 static bool open_all(struct server *s, struct text *fault)
 {
     struct karat_error err = { 0 };
-    if (evthread_use_pthreads() != 0 || !(s->base = event_base_new()) || !(s->http = evhttp_new(s->base))) {
-        app_text_add(fault, "the event loop cannot be set up");
+    if (!network_start() || !use_threads() || !(s->base = event_base_new()) || !(s->http = evhttp_new(s->base))) {
+        app_text_add(fault, no_loop);
         return false;
     }
     s->connections = connections_create(s->base, s->http, 0);
@@ -150,6 +154,7 @@ bool server_run(struct karat_model *model, const struct server_options *options,
     name_model(&s);
     const bool good = open_all(&s, fault) && listen_at(&s, &url, fault);
     if (good) {
+        platform_ends_are_signals();
         for (int i = 0; i < 2; ++i) {
             signals[i] = evsignal_new(s.base, numbers[i], on_signal, s.base);
             event_add(signals[i], NULL);

@@ -8,6 +8,7 @@ a function below the tables.
 import json
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -529,12 +530,24 @@ def a_page_of_this_machine_may_ask_first(server):
     assert status == 403 and headers["Access-Control-Allow-Origin"] is None
 
 
+def a_port_is_one_server_s(server):
+    host, port = server.address.split(":")
+    second = subprocess.run([*server.program, "serve", "--port", port, "--chats", ":memory:"], capture_output=True, text=True)
+    wanted = f"karat: cannot listen on {host} port {port}: Address already in use\n"
+    assert second.returncode == 1 and second.stderr == wanted, second
+    nowhere = subprocess.run([*server.program, "serve", "--host", "no.such.host.invalid", "--api-key", KEY, "--port", "1",
+                              "--chats", ":memory:"], capture_output=True, text=True)
+    wanted = "karat: cannot listen on no.such.host.invalid port 1: no such address\n"
+    assert nowhere.returncode == 1 and nowhere.stderr == wanted, nowhere
+
+
 STORIES = [a_chat_streams_what_the_whole_reply_says, a_call_streams_its_head_once_and_then_its_arguments, a_completion_streams,
            messages_stream_as_blocks, a_response_streams_items_whose_deltas_make_the_text, a_seed_repeats_and_another_does_not,
            a_connection_serves_one_request_after_another,
            connections_that_ended_are_forgotten, requests_that_are_sent_ahead_are_answered_in_turn,
            what_evhttp_refuses_is_refused_in_json, a_body_beyond_the_limit_is_refused, a_client_that_leaves_ends_its_work,
-           a_full_queue_sends_clients_away_for_a_while, many_at_once_are_answered_as_alone, a_page_of_this_machine_may_ask_first]
+           a_full_queue_sends_clients_away_for_a_while, many_at_once_are_answered_as_alone, a_page_of_this_machine_may_ask_first,
+           a_port_is_one_server_s]
 
 
 def tell(server, story, name):
