@@ -37,11 +37,16 @@ if(KARAT_LIBEVENT_HEADERS AND KARAT_LIBEVENT_core AND KARAT_LIBEVENT_extra AND (
 endif()
 
 # libcurl: HTTP with TLS, proxies and limits, for tool servers at an address (apps/common/mcp_http.c). A build without it
-# has tool servers that are programs. Debian: libcurl4-openssl-dev. 7.85 brought what is used.
+# has tool servers that are programs. Debian: libcurl4-openssl-dev; for Windows the setup builds it. 7.85 brought what is
+# used.
 find_path(KARAT_LIBCURL_HEADERS curl/curl.h)
 find_library(KARAT_LIBCURL_LIBRARY curl)
 if(KARAT_LIBCURL_HEADERS AND KARAT_LIBCURL_LIBRARY)
     add_library(karat_libcurl INTERFACE)
     target_include_directories(karat_libcurl SYSTEM INTERFACE ${KARAT_LIBCURL_HEADERS})
     target_link_libraries(karat_libcurl INTERFACE ${KARAT_LIBCURL_LIBRARY})
+    if(WIN32) # is linked statically there
+        target_compile_definitions(karat_libcurl INTERFACE CURL_STATICLIB)
+        target_link_libraries(karat_libcurl INTERFACE ws2_32 crypt32 bcrypt normaliz advapi32)
+    endif()
 endif()
