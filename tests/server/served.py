@@ -24,7 +24,8 @@ class Server:
 
     def __enter__(self):
         self.errors = tempfile.TemporaryFile()  # a pipe that nobody reads would stop a server that says much
-        self.process = subprocess.Popen(self.words, stdout=self.errors, stderr=self.errors)
+        environment = dict(os.environ, LC_ALL="C.UTF-8")  # by which Wine reads the words
+        self.process = subprocess.Popen(self.words, stdout=self.errors, stderr=self.errors, env=environment)
         end = time.monotonic() + TIMEOUT_S
         while not (found := re.search(r"serving at (http://([^/\s]+)).*Ctrl-C.*\n", self.said())):
             if self.process.poll() is not None or time.monotonic() > end:

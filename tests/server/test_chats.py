@@ -107,19 +107,20 @@ def check_store(program):
 
 def check_backup(program):
     with tempfile.TemporaryDirectory() as folder:
-        chats = pathlib.Path(folder, "chats.db")
-        copies = lambda: [p.name for p in pathlib.Path(folder).iterdir() if re.fullmatch(r"chats\.db-\d{4}-\d\d-\d\d", p.name)]
+        chats = pathlib.Path(folder, "Gespräche.db")
+        copies = lambda: [p.name for p in pathlib.Path(folder).iterdir() if re.fullmatch(r"Gespräche\.db-\d{4}-\d\d-\d\d", p.name)]
         with Server(program, "--chats", str(chats)) as server:
             server.ask("POST", "/chats", {"title": "Rivers", "system": ""})
         if copies():
             yield f"a first start has something to copy: {copies()}"
         # The copy cannot be begun: a folder has its name. Then it can.
-        pathlib.Path(folder, "chats.db-unfinished").mkdir()
+        unfinished = pathlib.Path(folder, "Gespräche.db-unfinished")
+        unfinished.mkdir()
         with Server(program, "--chats", str(chats)) as server:
             said = f"karat: the chats in {chats} cannot be copied to {chats}-....-..-..: unable to open database file\r?\n"
             if not re.match(said, server.said()) or server.ask("GET", "/chats")[0] != 200:
                 yield f"a copy that fails: {server.said()}"
-        pathlib.Path(folder, "chats.db-unfinished").rmdir()
+        unfinished.rmdir()
         with Server(program, "--chats", str(chats)) as server:
             if "cannot" in server.said() or len(copies()) != 1:
                 yield f"the copies are {copies()}: {server.said()}"
