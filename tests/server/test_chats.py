@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """test_chats.py PROGRAM : the requests of the web page, in an order that makes sense of them, and what is refused."""
 import json
+import os
 import pathlib
 import re
 import sys
 import tempfile
+from unittest import mock
 
 from served import Server, program_of
 
@@ -95,6 +97,17 @@ def check_headers(server):
         yield f"the page's headers are {headers}"
 
 
+def check_folder(program):
+    """Without a folder of the user's. Wine makes its own variables, which cannot be taken away from here."""
+    if program[0].endswith("wine"):
+        return
+    with mock.patch.dict(os.environ, HOME="", XDG_DATA_HOME="here/and/there"), Server(program, "--chats", "") as server:
+        status, _, reply = server.ask("GET", "/chats")
+        wanted = "no chats are kept: there is no folder to keep chats in (HOME is not set); --chats FILE names a place"
+        if status != 503 or reply["error"]["message"] != wanted:
+            yield f"without a folder: {status} {reply}"
+
+
 def check_store(program):
     with Server(program, "--chats", "/nowhere/chats.db") as server:
         status, _, reply = server.ask("GET", "/chats")
@@ -130,9 +143,9 @@ def main():
     program = program_of(sys.argv[1])
     with Server(program) as server:
         faults = [*check_steps(server), *check_headers(server)]
-    faults += [*check_store(program), *check_backup(program)]
+    faults += [*check_folder(program), *check_store(program), *check_backup(program)]
     print("\n".join(f"FAIL {fault}" for fault in faults))
-    print(f"{len(STEPS) + 3} cases, {len(faults)} failed")
+    print(f"{len(STEPS) + 4} cases, {len(faults)} failed")
     return 1 if faults else 0
 
 
