@@ -4,6 +4,7 @@
 tally.py LOG STATUS          prints "passed failed skipped"
 tally.py --failures LOG      prints the part of the log that matters after a failure
 tally.py --skips DIR NAME... prints the reasons of all skipped tests, each once, with the stages that gave it
+tally.py --slowest DIR NAME... prints the tests that took longest, and in which stages
 
 A ctest entry whose program counts its own claims ("3 passed, 0 failed, 1 skipped") counts as those; any other entry
 counts as one. A stage without ctest entries is one test, unless it counts its own.
@@ -82,9 +83,23 @@ def skips(folder, names):
         print(f"skipped: {reason} ({', '.join(dict.fromkeys(stages))})")
 
 
+def slowest(folder, names):
+    times = []
+    for name in names:
+        log = pathlib.Path(folder) / f"{name}.log"
+        for line in read(log) if log.exists() else []:
+            if RESULT.match(line) and (took := re.search(r"([\d.]+) sec\b", line)):
+                times.append((float(took[1]), RESULT.match(line)[2], name))
+    times.sort(reverse=True)
+    if times:
+        print("slowest:", ", ".join(f"{test} {seconds:.0f} s ({stage})" for seconds, test, stage in times[:12]))
+
+
 if sys.argv[1] == "--failures":
     failures(sys.argv[2])
 elif sys.argv[1] == "--skips":
     skips(sys.argv[2], sys.argv[3:])
+elif sys.argv[1] == "--slowest":
+    slowest(sys.argv[2], sys.argv[3:])
 else:
     count(sys.argv[1], int(sys.argv[2]))
