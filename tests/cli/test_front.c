@@ -1,5 +1,5 @@
 // tests/cli/test_front.c -- the small parts of the front end that no command line reaches in every corner: the JSON
-// reader, lists of ids, the demo calculator, the option table's numbers, UTF-8.
+// reader, lists of ids, the demo calculator, the option table's numbers, UTF-8, paths.
 #include <stdlib.h>
 
 #include "cli/conversation.h"
@@ -7,6 +7,7 @@
 #include "cli/ids.h"
 #include "common/json.h"
 #include "common/options.h"
+#include "common/platform.h"
 #include "test.h"
 
 TEST(json_takes_what_the_standard_takes_and_nothing_else)
@@ -186,4 +187,36 @@ TEST(numbers_are_taken_as_a_person_writes_them)
     CHECK(options_number("-1e-3", &number));
     CHECK(!options_number("nan", &number) && !options_number("inf", &number) && !options_number("0x1", &number));
     CHECK(!options_number("1e999", &number) && !options_number("1-2", &number) && !options_number(" 1", &number));
+}
+
+TEST(folders_and_names_are_told_apart_as_the_system_does)
+{
+    struct text folder = { 0 }, file = { 0 };
+    CHECK_TEXT(platform_file_name("models/a/b.gguf"), "b.gguf");
+    CHECK_TEXT(platform_file_name("b.gguf"), "b.gguf");
+    CHECK_TEXT(platform_file_name("models/"), "");
+#ifdef _WIN32
+    CHECK_TEXT(platform_file_name("C:\\models/a\\b.gguf"), "b.gguf");
+#else
+    CHECK_TEXT(platform_file_name("a\\b.gguf"), "a\\b.gguf");
+#endif
+    // Folders on the way to a file are made, once or again.
+    REQUIRE(platform_temporary_folder(&folder));
+    app_text_format(&file, "%s/x/y/z.db", folder.data);
+    for (int i = 0; i < 2; ++i) {
+        platform_make_folders(file.data);
+        FILE *made = platform_open(file.data, "wb");
+        REQUIRE(made);
+        fclose(made);
+    }
+    file.size -= strlen("/z.db");
+    file.data[file.size] = '\0';
+    platform_remove_folder(file.data);
+    file.size -= strlen("/y");
+    file.data[file.size] = '\0';
+    platform_remove_folder(file.data);
+    platform_remove_folder(folder.data);
+    CHECK(!platform_open(folder.data, "rb"));
+    app_text_free(&file);
+    app_text_free(&folder);
 }
