@@ -94,6 +94,7 @@ static bool make_copy(sqlite3 *db, const char *path, const char *day, struct tex
     app_text_format(&unfinished, "%s-unfinished", path);
     app_text_format(&copy, "%s-%s", path, day);
     remove_remains(unfinished.data);
+    platform_create_like(unfinished.data, path);
     const bool ok = copy_pages(db, unfinished.data, &why) && platform_replace_file(unfinished.data, copy.data, &why);
     if (!ok) {
         app_text_format(fault, "the chats in %s cannot be copied to %s: %s", path, copy.data, app_text_of(&why));

@@ -251,6 +251,12 @@ bool platform_list_files(const char *folder, void (*visit)(void *user, const cha
     return true;
 }
 
+void platform_create_like(const char *path, const char *model)
+{
+    (void)path;
+    (void)model;
+}
+
 bool platform_replace_file(const char *from, const char *to, struct text *why)
 {
     wchar_t *wide_from = to_wide(from), *wide_to = to_wide(to);
@@ -472,6 +478,17 @@ static void write_folder(const char *file)
         close(folder);
     }
     free(path);
+}
+
+void platform_create_like(const char *path, const char *model)
+{
+    struct stat about;
+    const int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (file < 0)
+        return;
+    if (stat(model, &about) == 0)
+        (void)!fchmod(file, about.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO)); // else it is more private
+    close(file);
 }
 
 bool platform_replace_file(const char *from, const char *to, struct text *why)

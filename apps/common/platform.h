@@ -43,6 +43,9 @@ void platform_make_folders(const char *path);                   // those that le
 bool platform_data_folder(struct text *path, struct text *why); // where this user's karat keeps what must not be lost
 // Calls visit() with the name of every regular file in a folder, in no order.
 bool platform_list_files(const char *folder, void (*visit)(void *user, const char *name), void *user, struct text *why);
+// Makes an empty file that nobody may read or write who may not do so with the model; on Win32 the folder decides that.
+// Where none can be made, opening it says why.
+void platform_create_like(const char *path, const char *model);
 // Gives the file another name, in place of the file that has it, as one step that is on the disk afterwards.
 bool platform_replace_file(const char *from, const char *to, struct text *why);
 bool platform_remove_file(const char *path, struct text *why);

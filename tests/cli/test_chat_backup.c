@@ -5,6 +5,10 @@
 #include "common/platform.h"
 #include "test.h"
 
+#ifndef _WIN32
+#include <sys/stat.h>
+#endif
+
 struct bed {
     struct text folder, path, json, fault, name;
     struct chat_store *store;
@@ -98,6 +102,23 @@ TEST(the_first_start_of_a_day_copies_what_there_is)
     CHECK(add_chat(&bed, "After", "the store goes on"));
     bed_close(&bed);
 }
+
+#ifndef _WIN32
+TEST(who_may_not_read_the_chats_may_not_read_their_copy)
+{
+    static const mode_t modes[] = { 0600, 0640, 0660 };
+    for (size_t i = 0; i < COUNT(modes); ++i) {
+        struct bed bed;
+        struct stat about = { 0 };
+        REQUIRE(bed_open(&bed));
+        CHECK(add_chat(&bed, "Letters", "to nobody else"));
+        CHECK(chmod(bed.path.data, modes[i]) == 0 && back_up(&bed, "2026-01-31"));
+        CHECK(stat(beside(&bed, "-2026-01-31"), &about) == 0);
+        CHECK_UINT(about.st_mode & 0777, modes[i]);
+        bed_close(&bed);
+    }
+}
+#endif
 
 TEST(the_newest_copies_are_kept_and_other_files_left_alone)
 {
