@@ -3,22 +3,6 @@
 
 #define SECONDS_MAX 120.0 // for whatever is waited for
 
-struct karat_model *bed_demo;
-struct karat_model_facts bed_facts;
-
-bool bed_open(struct test *t)
-{
-    struct karat_error err = { 0 };
-    if (!bed_demo && karat_model_open(&bed_demo, NULL, NULL, &err) == KARAT_OK)
-        karat_model_describe(bed_demo, &bed_facts);
-    return test_check(t, bed_demo, __FILE__, __LINE__, "%s", err.text);
-}
-
-__attribute__((destructor)) static void close_bed(void)
-{
-    karat_model_close(bed_demo);
-}
-
 struct karat_scheduler *bed_scheduler(struct test *t, uint32_t n_slots, uint64_t prefix_bytes)
 {
     struct karat_error err = { 0 };
@@ -26,7 +10,7 @@ struct karat_scheduler *bed_scheduler(struct test *t, uint32_t n_slots, uint64_t
     const struct karat_scheduler_options options = {
         .n_slots = n_slots, .n_context = 1024, .n_batch = BATCH, .prefix_bytes = prefix_bytes
     };
-    const enum karat_status status = karat_scheduler_open(&scheduler, bed_demo, &options, &err);
+    const enum karat_status status = karat_scheduler_open(&scheduler, demo, &options, &err);
     test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", err.text);
     return scheduler;
 }
@@ -35,7 +19,7 @@ void bed_fill(uint32_t *ids, size_t n, uint64_t seed)
 {
     struct test_random random = { seed };
     for (size_t i = 0; i < n; ++i)
-        ids[i] = 300 + test_random_below(&random, bed_facts.n_vocab - 300);
+        ids[i] = 300 + test_random_below(&random, demo_facts.n_vocab - 300);
 }
 
 // ------------------------------------------------------------------------------------------------ requests
@@ -163,7 +147,7 @@ struct karat_session *bed_session(struct test *t)
     struct karat_error err = { 0 };
     struct karat_session *session = NULL;
     const struct karat_session_options options = { .n_context = 600, .n_batch = BATCH };
-    const enum karat_status status = karat_session_open(&session, bed_demo, &options, &err);
+    const enum karat_status status = karat_session_open(&session, demo, &options, &err);
     test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", err.text);
     return session;
 }

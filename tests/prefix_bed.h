@@ -7,18 +7,12 @@
 #define TESTS_PREFIX_BED_H
 
 #include "base/thread.h"
+#include "demo.h"
 #include "engine/engine.h"
-#include "karat.h"
-#include "test.h"
 #include "text/text.h"
 
 #define WINDOW 64
 #define BATCH 16
-
-// The demo model, once bed_open() was called; closed when the program ends.
-extern struct karat_model *bed_demo;
-extern struct karat_model_facts bed_facts;
-bool bed_open(struct test *t);
 
 // prefix_bytes as in karat_scheduler_options. NULL after a failure, which is noted.
 struct karat_scheduler *bed_scheduler(struct test *t, uint32_t n_slots, uint64_t prefix_bytes);

@@ -3,29 +3,12 @@
 // Every row runs on any device: how many steps run ahead is forced, and the host's own way is the one compared with.
 #include <stdlib.h>
 
+#include "demo.h"
 #include "engine/ahead.h"
 #include "engine/hooks.h"
 #include "gpu/hooks.h"
-#include "karat.h"
-#include "test.h"
 
 #define PROMPT_MAX 512
-
-static struct karat_model *demo;
-static struct karat_model_facts facts;
-
-static bool open_demo(struct test *t)
-{
-    struct karat_error err = { 0 };
-    if (!demo && karat_model_open(&demo, NULL, NULL, &err) == KARAT_OK)
-        karat_model_describe(demo, &facts);
-    return test_check(t, demo, __FILE__, __LINE__, "%s", err.text);
-}
-
-__attribute__((destructor)) static void close_demo(void)
-{
-    karat_model_close(demo);
-}
 
 static struct karat_session *open_session(struct test *t, uint32_t n_context, uint32_t n_batch)
 {
@@ -168,7 +151,7 @@ TEST(a_thought_is_closed_where_the_host_says)
     };
     struct karat_reply replies[COUNT(ways)] = { { 0 } };
     struct karat_error err = { 0 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     for (size_t w = 0; w < COUNT(ways); ++w) {
         struct karat_session *session = open_session(t, 256, 32);
         t->row = ways[w].name;
@@ -186,7 +169,7 @@ TEST(a_thought_is_closed_where_the_host_says)
 
 TEST(an_answer_is_the_same_however_many_steps_run_ahead)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     for (size_t i = 0; i < COUNT(rows); ++i) {
         const struct row *row = &rows[i];
         struct karat_reply want = { 0 };
@@ -238,7 +221,7 @@ TEST(steps_do_run_ahead)
         { "no more than the answer needs", { .greedy = true }, 8, 32, 5, 3 },
         { "the host draws", { .temperature = 1, .top_k = 2000 }, 8, 32, 50, 0 },
     };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     for (size_t i = 0; i < COUNT(cases); ++i) {
         struct karat_session *session = open_session(t, 256, cases[i].n_batch);
         struct answer a = { 0 };
@@ -258,7 +241,7 @@ TEST(steps_do_run_ahead)
 TEST(the_device_draws_the_tokens_of_the_host_unless_its_numbers_are_wrong)
 {
     const struct karat_generate_options options = { .sampling = { .temperature = 3, .seed = 11 }, .max_tokens = 90 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     for (size_t w = 3; w < 5; ++w) {
         struct karat_session *session = open_session(t, 256, 16);
         struct answer a = { 0 };
@@ -278,7 +261,7 @@ TEST(the_device_draws_the_tokens_of_the_host_unless_its_numbers_are_wrong)
 
 TEST(a_cancel_leaves_a_session_that_goes_on)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_session *session = open_session(t, 256, 16);
     for (size_t w = 0; session && w < COUNT(ways); ++w)
         for (size_t at = 1; at < 12; at += 3) {
@@ -299,7 +282,7 @@ TEST(a_cancel_leaves_a_session_that_goes_on)
 
 TEST(tokens_ahead_ask_for_no_memory)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_session *session = open_session(t, 256, 16);
     uint64_t growths = 0;
     uint32_t n_replayed = 0;

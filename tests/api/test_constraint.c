@@ -4,28 +4,10 @@
 #include <stdlib.h>
 
 #include "base/thread.h"
-#include "karat.h"
-#include "test.h"
+#include "demo.h"
 #include "text/text.h"
 
 #define ASK "[{\"role\": \"user\", \"content\": \"Tell me about a city.\"}]"
-
-static struct karat_model *demo;
-static struct karat_session *session;
-
-static bool open_demo(struct test *t)
-{
-    struct karat_error err = { 0 };
-    if (!demo && karat_model_open(&demo, NULL, NULL, &err) == KARAT_OK)
-        karat_session_open(&session, demo, &(struct karat_session_options){ .n_context = 1024 }, &err);
-    return test_check(t, session, __FILE__, __LINE__, "%s", err.text);
-}
-
-__attribute__((destructor)) static void close_demo(void)
-{
-    karat_session_close(session);
-    karat_model_close(demo);
-}
 
 static struct karat_generate_options hot(uint64_t seed)
 {
@@ -73,7 +55,7 @@ static const char *const schemas[] = {
 
 TEST(answers_satisfy_their_schema)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(schemas); ++i)
         for (uint64_t seed = 1; seed <= 4; ++seed) {
             struct karat_generate_options options = hot(seed);
@@ -81,7 +63,7 @@ TEST(answers_satisfy_their_schema)
             struct karat_error err = { 0 };
             options.schema = schemas[i];
             t->row = schemas[i];
-            REQUIRE_OK(karat_chat(session, ASK, &options, &reply, &err), err);
+            REQUIRE_OK(karat_chat(demo_session, ASK, &options, &reply, &err), err);
             CHECK_UINT(reply.stop, KARAT_STOP_END);
             test_check(t, is_json(reply.content) && fits(schemas[i], NULL, reply.content), __FILE__, __LINE__, "%s",
                        reply.content);
@@ -95,12 +77,12 @@ TEST(a_constrained_answer_comes_after_the_thought)
     struct karat_generate_options options = hot(5);
     struct karat_reply reply = { 0 };
     struct karat_error err = { 0 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     options.thinking = true;
     options.sampling = (struct karat_sampling){ .greedy = true };
     options.schema = schemas[0];
-    REQUIRE_OK(karat_chat(session, "[{\"role\": \"user\", \"content\": \"What is the capital of Japan?\"}]", &options,
-                          &reply, &err),
+    REQUIRE_OK(karat_chat(demo_session, "[{\"role\": \"user\", \"content\": \"What is the capital of Japan?\"}]",
+                          &options, &reply, &err),
                err);
     CHECK(strstr(reply.thinking, "Tokyo") != NULL);
     CHECK(fits(schemas[0], NULL, reply.content));
@@ -110,7 +92,7 @@ TEST(a_constrained_answer_comes_after_the_thought)
 
 TEST(a_constrained_answer_comes_after_a_thought_that_has_used_its_budget)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (uint32_t budget = 1; budget <= 8; ++budget) {
         struct karat_generate_options options = hot(budget);
         struct karat_reply reply = { 0 };
@@ -118,7 +100,7 @@ TEST(a_constrained_answer_comes_after_a_thought_that_has_used_its_budget)
         options.thinking = true;
         options.max_thought = budget;
         options.schema = schemas[1];
-        REQUIRE_OK(karat_chat(session, ASK, &options, &reply, &err), err);
+        REQUIRE_OK(karat_chat(demo_session, ASK, &options, &reply, &err), err);
         // A character that was begun is finished.
         CHECK(reply.n_thought <= budget + 3);
         CHECK(fits(schemas[1], NULL, reply.content));
@@ -130,13 +112,13 @@ TEST(a_constrained_answer_comes_after_a_thought_that_has_used_its_budget)
 TEST(answers_follow_a_grammar)
 {
     static const char grammar[] = "root ::= \"yes\" | \"no, \" [a-z]{3,10} (\" and \" [a-z]+)? \".\"\n";
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (uint64_t seed = 1; seed <= 6; ++seed) {
         struct karat_generate_options options = hot(seed);
         struct karat_reply reply = { 0 };
         struct karat_error err = { 0 };
         options.grammar = grammar;
-        REQUIRE_OK(karat_chat(session, ASK, &options, &reply, &err), err);
+        REQUIRE_OK(karat_chat(demo_session, ASK, &options, &reply, &err), err);
         if (reply.stop != KARAT_STOP_LENGTH)
             test_check(t, fits(NULL, grammar, reply.content), __FILE__, __LINE__, "%s", reply.content);
         karat_reply_free(&reply);
@@ -149,7 +131,7 @@ TEST(what_an_answer_must_keep_to_wins_over_bans)
     struct karat_generate_options options = hot(1);
     struct karat_reply reply = { 0 };
     struct karat_error err = { 0 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     karat_model_describe(demo, &facts);
     struct karat_bias *biases = calloc(facts.n_vocab, sizeof *biases);
     REQUIRE(biases);
@@ -158,11 +140,11 @@ TEST(what_an_answer_must_keep_to_wins_over_bans)
     options.sampling.biases = biases;
     options.sampling.n_biases = facts.n_vocab;
     options.grammar = "root ::= \"yes\"";
-    REQUIRE_OK(karat_chat(session, ASK, &options, &reply, &err), err);
+    REQUIRE_OK(karat_chat(demo_session, ASK, &options, &reply, &err), err);
     CHECK_TEXT(reply.content, "yes");
     karat_reply_free(&reply);
     options.grammar = NULL;
-    CHECK_UINT(karat_chat(session, ASK, &options, &reply, &err), KARAT_ERR_ARGUMENT);
+    CHECK_UINT(karat_chat(demo_session, ASK, &options, &reply, &err), KARAT_ERR_ARGUMENT);
     free(biases);
 }
 
@@ -171,10 +153,10 @@ TEST(an_answer_that_is_too_long_for_its_schema_stops_at_the_limit)
     struct karat_generate_options options = hot(1);
     struct karat_reply reply = { 0 };
     struct karat_error err = { 0 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     options.schema = "{\"type\":\"string\",\"minLength\":1000}";
     options.max_tokens = 5;
-    REQUIRE_OK(karat_chat(session, ASK, &options, &reply, &err), err);
+    REQUIRE_OK(karat_chat(demo_session, ASK, &options, &reply, &err), err);
     CHECK_UINT(reply.stop, KARAT_STOP_LENGTH);
     CHECK_UINT(reply.n_generated, 5);
     CHECK(reply.content[0] == '"');
@@ -188,10 +170,10 @@ TEST(raw_answers_satisfy_their_schema_from_the_first_token)
     struct karat_error err = { 0 };
     uint32_t *ids = NULL;
     size_t n_ids = 0;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     REQUIRE_OK(karat_tokenize(demo, "Numbers:", 8, KARAT_TOKENIZE_BOS, &ids, &n_ids, &err), err);
     options.schema = schemas[2];
-    REQUIRE_OK(karat_generate(session, ids, n_ids, &options, &reply, &err), err);
+    REQUIRE_OK(karat_generate(demo_session, ids, n_ids, &options, &reply, &err), err);
     CHECK(fits(schemas[2], NULL, reply.content));
     karat_free(ids);
     karat_reply_free(&reply);
@@ -222,7 +204,7 @@ TEST(a_scheduler_keeps_each_answer_to_its_own_schema)
     static const char chat[] = "{\"messages\":" ASK ",\"options\":{\"add_generation_prompt\":true}}";
     struct karat_scheduler *scheduler = NULL;
     struct karat_error err = { 0 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     REQUIRE_OK(karat_scheduler_open(&scheduler, demo,
                                     &(struct karat_scheduler_options){ .n_slots = 2, .n_context = 512 }, &err),
                err);
@@ -285,7 +267,7 @@ static void check_weather(struct test *t, const struct json *call)
 
 TEST(a_required_call_is_made_with_arguments_of_its_schema)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (uint64_t seed = 1; seed <= 6; ++seed) {
         struct karat_generate_options options = hot(seed);
         struct karat_reply reply = { 0 };
@@ -295,7 +277,7 @@ TEST(a_required_call_is_made_with_arguments_of_its_schema)
         options.tool_choice = KARAT_TOOLS_REQUIRED;
         options.tool = "get_weather";
         options.tools_strict = options.one_call = true;
-        REQUIRE_OK(karat_chat(session, ASK, &options, &reply, &err), err);
+        REQUIRE_OK(karat_chat(demo_session, ASK, &options, &reply, &err), err);
         t->row = reply.tool_calls;
         CHECK_UINT(reply.stop, KARAT_STOP_TOOL_CALLS);
         CHECK_TEXT(reply.content, "");
@@ -315,10 +297,10 @@ TEST(strict_tools_leave_the_answer_free)
     struct karat_reply reply = { 0 };
     struct karat_error err = { 0 };
     struct arena arena = { 0 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     options.tools = TOOLS;
     options.tools_strict = true;
-    REQUIRE_OK(karat_chat(session, weather, &options, &reply, &err), err);
+    REQUIRE_OK(karat_chat(demo_session, weather, &options, &reply, &err), err);
     CHECK_UINT(reply.stop, KARAT_STOP_TOOL_CALLS);
     const struct json *call = only_call(&arena, &reply);
     if (CHECK(call))
@@ -326,7 +308,7 @@ TEST(strict_tools_leave_the_answer_free)
     karat_reply_free(&reply);
 
     options.tool_choice = KARAT_TOOLS_NONE;
-    REQUIRE_OK(karat_chat(session, weather, &options, &reply, &err), err);
+    REQUIRE_OK(karat_chat(demo_session, weather, &options, &reply, &err), err);
     CHECK_UINT(reply.stop, KARAT_STOP_END);
     CHECK_TEXT(reply.tool_calls, "[]");
     CHECK(reply.content[0] != '\0');
@@ -371,12 +353,12 @@ static const struct {
 
 TEST(wishes_that_cannot_be_kept_to_are_refused_in_one_sentence)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(bad_wishes); ++i) {
         struct karat_reply reply = { 0 };
         struct karat_error err = { 0 };
         t->row = bad_wishes[i].name;
-        CHECK_UINT(karat_chat(session, ASK, &bad_wishes[i].options, &reply, &err), bad_wishes[i].status);
+        CHECK_UINT(karat_chat(demo_session, ASK, &bad_wishes[i].options, &reply, &err), bad_wishes[i].status);
         CHECK_TEXT(err.text, bad_wishes[i].sentence);
         CHECK(!reply.content);
         karat_reply_free(&reply);
@@ -385,7 +367,7 @@ TEST(wishes_that_cannot_be_kept_to_are_refused_in_one_sentence)
     // The session is as usable as before.
     struct karat_reply reply = { 0 };
     struct karat_error err = { 0 };
-    REQUIRE_OK(karat_chat(session, "[{\"role\": \"user\", \"content\": \"Hello!\"}]",
+    REQUIRE_OK(karat_chat(demo_session, "[{\"role\": \"user\", \"content\": \"Hello!\"}]",
                           &(struct karat_generate_options){ .sampling = { .greedy = true } }, &reply, &err),
                err);
     CHECK_TEXT(reply.content, "Hello! How can I help you?");

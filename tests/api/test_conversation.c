@@ -5,8 +5,7 @@
 
 #include "base/thread.h"
 #include "base/utf8.h"
-#include "karat.h"
-#include "test.h"
+#include "demo.h"
 #include "text/text.h"
 
 #define USER(text) "[{\"role\": \"user\", \"content\": \"" text "\"}]"
@@ -21,23 +20,6 @@
     "{\"type\": \"function\", \"function\": {\"name\": \"get_time\", \"description\": \"Get the time in a place\", " \
     "\"parameters\": {\"type\": \"object\", \"properties\": {\"place\": {\"type\": \"string\"}}, \"required\": "     \
     "[\"place\"]}}}"
-
-static struct karat_model *demo;
-static struct karat_session *session; // one for all tests: what one leaves behind must not matter to the next
-
-static bool open_demo(struct test *t)
-{
-    struct karat_error err = { 0 };
-    if (!demo && karat_model_open(&demo, NULL, NULL, &err) == KARAT_OK)
-        karat_session_open(&session, demo, &(struct karat_session_options){ .n_context = 1024 }, &err);
-    return test_check(t, session, __FILE__, __LINE__, "%s", err.text);
-}
-
-__attribute__((destructor)) static void close_demo(void)
-{
-    karat_session_close(session);
-    karat_model_close(demo);
-}
 
 // What came through on_piece.
 struct heard {
@@ -92,7 +74,7 @@ static void say_in(struct exchange *e, struct karat_session *to, const char *mes
 
 static void say(struct exchange *e, const char *messages)
 {
-    say_in(e, session, messages);
+    say_in(e, demo_session, messages);
 }
 
 static void end_exchange(struct exchange *e)
@@ -134,7 +116,7 @@ static const struct question {
 
 TEST(greedy_answers_are_the_known_ones)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(questions); ++i) {
         struct exchange e = greedy();
         t->row = questions[i].answer;
@@ -147,7 +129,7 @@ TEST(greedy_answers_are_the_known_ones)
             CHECK(e.reply.n_generated > 1 && e.heard.n > 0);
             CHECK(strspn(e.heard.order, "A") == e.heard.n);
             // All but the token that ended the answer are evaluated.
-            CHECK_UINT(karat_session_length(session), e.reply.n_prompt + e.reply.n_generated - 1);
+            CHECK_UINT(karat_session_length(demo_session), e.reply.n_prompt + e.reply.n_generated - 1);
         }
         end_exchange(&e);
     }
@@ -157,7 +139,7 @@ TEST(greedy_answers_are_the_known_ones)
 TEST(an_answer_comes_in_pieces)
 {
     struct exchange e = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     say(&e, HELLO);
     if (is_answered(t, &e)) {
         CHECK(e.heard.n >= 5);
@@ -170,21 +152,22 @@ TEST(an_answer_comes_in_pieces)
 TEST(everything_but_the_conversation_may_be_left_out)
 {
     struct karat_reply reply;
-    REQUIRE(open_demo(t));
-    CHECK_UINT(karat_chat(session, HELLO, &(struct karat_generate_options){ .max_tokens = 4 }, NULL, NULL), KARAT_OK);
-    CHECK_UINT(karat_chat(session, HELLO, NULL, NULL, NULL), KARAT_OK);
-    CHECK_UINT(karat_chat(session, HELLO, NULL, &reply, NULL), KARAT_OK);
+    REQUIRE(demo_open_session(t));
+    CHECK_UINT(karat_chat(demo_session, HELLO, &(struct karat_generate_options){ .max_tokens = 4 }, NULL, NULL),
+               KARAT_OK);
+    CHECK_UINT(karat_chat(demo_session, HELLO, NULL, NULL, NULL), KARAT_OK);
+    CHECK_UINT(karat_chat(demo_session, HELLO, NULL, &reply, NULL), KARAT_OK);
     karat_reply_free(&reply);
     CHECK(!reply.content && !reply.thinking && !reply.tool_calls);
     karat_reply_free(&reply);
     karat_reply_free(NULL);
-    CHECK(karat_chat(session, "[", NULL, NULL, NULL) != KARAT_OK);
+    CHECK(karat_chat(demo_session, "[", NULL, NULL, NULL) != KARAT_OK);
 }
 
 TEST(thoughts_come_before_the_answer)
 {
     struct exchange e = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     e.options.thinking = true;
     say(&e, USER("What is the capital of Japan?"));
     if (is_answered(t, &e)) {
@@ -212,7 +195,7 @@ static const struct {
 
 TEST(a_thought_keeps_to_its_budget_and_the_answer_comes)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(thinkers); ++i) {
         struct exchange whole = greedy();
         t->row = thinkers[i].name;
@@ -249,7 +232,7 @@ TEST(a_tool_call_is_one_piece_of_json)
     struct exchange e = greedy();
     struct arena arena = { 0 };
     struct json *piece = NULL, *calls = NULL, *want = NULL;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     e.options.tools = "[" WEATHER_TOOL ", " TIME_TOOL "]";
     say(&e, USER("What is the weather in Oslo?"));
     if (is_answered(t, &e)) {
@@ -273,7 +256,7 @@ TEST(a_tool_loop_ends_in_an_answer)
 {
     struct exchange call = greedy(), answer = greedy();
     struct text messages = { 0 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     call.options.tools = answer.options.tools = "[" WEATHER_TOOL "]";
     say(&call, USER("What is the weather in Oslo?"));
     if (is_answered(t, &call) && CHECK_UINT(call.reply.stop, KARAT_STOP_TOOL_CALLS)) {
@@ -309,7 +292,7 @@ TEST(a_second_turn_finds_the_first_one_evaluated)
                "Wednesday.\"}, {\"role\": \"user\", \"content\": \"Capital of Poland?\"}"
     struct karat_session *other = NULL;
     struct exchange first = greedy(), second = greedy(), fresh = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     say(&first, "[" FIRST_TURN "]");
     say(&second, "[" SECOND_TURN "]");
     const enum karat_status status =
@@ -333,7 +316,7 @@ TEST(a_second_turn_finds_the_first_one_evaluated)
 TEST(the_same_question_again_is_evaluated_already)
 {
     struct exchange first = greedy(), second = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     say(&first, HELLO);
     say(&second, HELLO);
     if (is_answered(t, &first) && is_answered(t, &second)) {
@@ -348,7 +331,7 @@ TEST(the_same_question_again_is_evaluated_already)
 
 TEST(max_tokens_end_an_answer)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (uint32_t n = 1; n <= 11; ++n) {
         struct exchange e = greedy();
         e.options.max_tokens = n;
@@ -379,7 +362,7 @@ static const struct stop_case {
 
 TEST(stop_texts_end_an_answer)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(stop_cases); ++i) {
         struct exchange e = greedy();
         t->row = stop_cases[i].stops[0];
@@ -398,7 +381,7 @@ TEST(stop_texts_end_an_answer)
 TEST(stop_texts_are_no_matter_of_thoughts)
 {
     struct exchange e = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     e.options.thinking = true;
     e.options.stop = (const char *const[]){ "Tokyo" };
     e.options.n_stop = 1;
@@ -413,7 +396,7 @@ TEST(stop_texts_are_no_matter_of_thoughts)
 
 TEST(a_refused_piece_is_the_last_one)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t at = 0; at < 4; ++at) {
         struct exchange e = greedy();
         e.heard.refuse_at = at;
@@ -452,7 +435,7 @@ TEST(a_full_context_ends_an_answer)
 {
     struct karat_session *small = NULL;
     struct exchange e = greedy(), none = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     REQUIRE_OK(karat_session_open(&small, demo, &(struct karat_session_options){ .n_context = 18 }, &e.err), e.err);
     say_in(&e, small, HELLO);
     if (is_answered(t, &e)) {
@@ -498,8 +481,8 @@ static void check_usable(struct test *t)
 TEST(a_cancel_during_the_answer_keeps_what_was_said)
 {
     struct exchange e = greedy();
-    REQUIRE(open_demo(t));
-    e.heard.cancel_at_first = session;
+    REQUIRE(demo_open_session(t));
+    e.heard.cancel_at_first = demo_session;
     say(&e, USER("Capital of Poland?"));
     check_cancelled(t, &e);
     CHECK(e.reply.content && e.reply.content[0] != '\0');
@@ -528,8 +511,8 @@ TEST(a_cancel_during_the_prompt_gives_an_empty_reply)
     struct canceller canceller = { .stop = 0 };
     struct text messages = { 0 };
     struct exchange e = greedy();
-    REQUIRE(open_demo(t));
-    canceller.session = session;
+    REQUIRE(demo_open_session(t));
+    canceller.session = demo_session;
     text_append_string(&messages, "[{\"role\": \"user\", \"content\": \"");
     for (int i = 0; i < 90; ++i)
         text_append_format(&messages, "%d of ninety sheep. ", i);
@@ -554,7 +537,7 @@ TEST(a_seed_makes_an_answer_repeatable)
 {
     char *first = NULL;
     unsigned n_other = 0;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (uint64_t seed = 1; seed <= 12; ++seed) {
         struct exchange e = greedy(), again = greedy();
         const struct karat_sampling hot = { .temperature = 1, .top_k = 2000, .top_p = 1, .seed = seed };
@@ -581,7 +564,7 @@ TEST(biases_turn_an_answer)
 {
     uint32_t *ids = NULL;
     size_t n_ids = 0;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     struct exchange banned = greedy(), wanted = greedy(), bad = greedy();
     REQUIRE_OK(karat_tokenize(demo, "Hello", 5, 0, &ids, &n_ids, &banned.err), banned.err);
     CHECK_UINT(n_ids, 1);
@@ -609,7 +592,7 @@ TEST(biases_turn_an_answer)
 TEST(a_negative_temperature_is_greedy)
 {
     struct exchange e = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     e.options.sampling = (struct karat_sampling){ .temperature = -1 };
     say(&e, HELLO);
     if (is_answered(t, &e))
@@ -633,7 +616,7 @@ TEST(sampling_out_of_range_is_refused)
         { { .top_p = NAN }, { "top-p", "nan" } },
         { { .top_p = -0.5f }, { "top-p", "-0.5" } },
     };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(rows); ++i) {
         struct exchange e = greedy();
         t->row = rows[i].says[0];
@@ -675,9 +658,9 @@ static const struct {
 
 TEST(wrong_conversations_are_refused_in_one_sentence)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     check_usable(t);
-    const uint32_t length = karat_session_length(session);
+    const uint32_t length = karat_session_length(demo_session);
     for (size_t i = 0; i < COUNT(wrong); ++i) {
         struct exchange e = greedy();
         t->row = wrong[i].tools ? wrong[i].tools : wrong[i].messages;
@@ -689,7 +672,7 @@ TEST(wrong_conversations_are_refused_in_one_sentence)
                    "the sentence is \"%s\", expected \"%s\" in it", e.err.text, wrong[i].says);
         CHECK(utf8_valid(e.err.text, strlen(e.err.text), NULL) && !strpbrk(e.err.text, "\r\n"));
         CHECK(!e.reply.content && !e.reply.thinking && !e.reply.tool_calls && e.heard.n == 0);
-        CHECK_UINT(karat_session_length(session), length);
+        CHECK_UINT(karat_session_length(demo_session), length);
         end_exchange(&e);
     }
     t->row = NULL;
@@ -704,14 +687,14 @@ TEST(generate_goes_on_after_any_tokens)
     uint32_t *ids = NULL;
     size_t n_ids = 0;
     struct exchange e = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     REQUIRE_OK(
         karat_tokenize(demo, prompt, strlen(prompt), KARAT_TOKENIZE_BOS | KARAT_TOKENIZE_SPECIAL, &ids, &n_ids, &e.err),
         e.err);
     CHECK_UINT(n_ids, 15);
     e.options.on_piece = hear;
     e.options.user = &e.heard;
-    e.status = karat_generate(session, ids, n_ids, &e.options, &e.reply, &e.err);
+    e.status = karat_generate(demo_session, ids, n_ids, &e.options, &e.reply, &e.err);
     if (is_answered(t, &e)) {
         CHECK_TEXT(e.reply.content, HELLO_ANSWER);
         CHECK_UINT(e.reply.stop, KARAT_STOP_END);
@@ -722,12 +705,12 @@ TEST(generate_goes_on_after_any_tokens)
     end_exchange(&e);
 
     e = greedy();
-    CHECK_UINT(karat_generate(session, ids, 0, &e.options, &e.reply, &e.err), KARAT_ERR_ARGUMENT);
+    CHECK_UINT(karat_generate(demo_session, ids, 0, &e.options, &e.reply, &e.err), KARAT_ERR_ARGUMENT);
     CHECK(strstr(e.err.text, "empty") && !e.reply.content);
     ids[3] = UINT32_MAX;
-    CHECK_UINT(karat_generate(session, ids, n_ids, &e.options, &e.reply, &e.err), KARAT_ERR_ARGUMENT);
+    CHECK_UINT(karat_generate(demo_session, ids, n_ids, &e.options, &e.reply, &e.err), KARAT_ERR_ARGUMENT);
     CHECK(strstr(e.err.text, "token 3 is 4294967295") && !e.reply.content);
-    CHECK_UINT(karat_generate(session, ids, 5000, NULL, NULL, NULL), KARAT_ERR_CONTEXT_FULL);
+    CHECK_UINT(karat_generate(demo_session, ids, 5000, NULL, NULL, NULL), KARAT_ERR_CONTEXT_FULL);
     karat_free(ids);
     check_usable(t);
 }
@@ -740,13 +723,13 @@ TEST(generate_takes_controls_for_text)
     uint32_t *ids = NULL;
     size_t n_ids = 0;
     struct exchange e = greedy();
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     REQUIRE_OK(
         karat_tokenize(demo, prompt, strlen(prompt), KARAT_TOKENIZE_BOS | KARAT_TOKENIZE_SPECIAL, &ids, &n_ids, &e.err),
         e.err);
     e.options.on_piece = hear;
     e.options.user = &e.heard;
-    e.status = karat_generate(session, ids, n_ids, &e.options, &e.reply, &e.err);
+    e.status = karat_generate(demo_session, ids, n_ids, &e.options, &e.reply, &e.err);
     if (is_answered(t, &e)) {
         CHECK(strspn(e.heard.order, "A") == e.heard.n);
         CHECK_TEXT(e.reply.thinking, "");

@@ -2,8 +2,7 @@
 #include <stdlib.h>
 
 #include "base/thread.h"
-#include "karat.h"
-#include "test.h"
+#include "demo.h"
 #include "text/text.h"
 
 #define USER(text) "[{\"role\": \"user\", \"content\": \"" text "\"}]"
@@ -11,23 +10,6 @@
     "{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Get the weather in a " \
     "city\", \"parameters\": {\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\", "           \
     "\"description\": \"City name\"}}, \"required\": [\"city\"]}}}"
-
-static struct karat_model *demo;
-static struct karat_session *session;
-
-static bool open_demo(struct test *t)
-{
-    struct karat_error err = { 0 };
-    if (!demo && karat_model_open(&demo, NULL, NULL, &err) == KARAT_OK)
-        karat_session_open(&session, demo, &(struct karat_session_options){ .n_context = 512 }, &err);
-    return test_check(t, session, __FILE__, __LINE__, "%s", err.text);
-}
-
-__attribute__((destructor)) static void close_demo(void)
-{
-    karat_session_close(session);
-    karat_model_close(demo);
-}
 
 // What came through the callbacks.
 struct heard {
@@ -106,7 +88,7 @@ static const struct {
 
 TEST(the_tokens_are_those_of_the_answer)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(cases); ++i) {
         struct heard heard = { 0 };
         struct karat_reply reply = { 0 };
@@ -118,7 +100,7 @@ TEST(the_tokens_are_those_of_the_answer)
         options.schema = cases[i].schema;
         options.stop = &cases[i].stop;
         options.n_stop = cases[i].stop ? 1 : 0;
-        REQUIRE_OK(karat_chat(session, cases[i].messages, &options, &reply, &err), err);
+        REQUIRE_OK(karat_chat(demo_session, cases[i].messages, &options, &reply, &err), err);
         const char *want = cases[i].text ? cases[i].text : reply.content;
         CHECK_TEXT(heard.text.data ? heard.text.data : "", want);
         CHECK_TEXT(heard.pieces.data ? heard.pieces.data : "", reply.content);
@@ -164,19 +146,19 @@ TEST(log_probabilities_are_the_models_own_whatever_the_sampling)
     struct karat_error err = { 0 };
     uint32_t *ids = NULL, all[600];
     size_t n_ids = 0;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     REQUIRE_OK(karat_tokenize(demo, prompt, strlen(prompt), KARAT_TOKENIZE_BOS, &ids, &n_ids, &err), err);
     struct karat_generate_options options = greedy(&heard);
     options.max_tokens = 12;
     options.sampling = (struct karat_sampling){
         .temperature = 2, .top_k = 40, .repeat_penalty = 1.3f, .presence_penalty = 0.5f, .seed = 11
     };
-    REQUIRE_OK(karat_generate(session, ids, n_ids, &options, NULL, &err), err);
+    REQUIRE_OK(karat_generate(demo_session, ids, n_ids, &options, NULL, &err), err);
     CHECK(heard.n > 0 && n_ids + heard.n <= COUNT(all));
     memcpy(all, ids, n_ids * sizeof *ids);
     memcpy(all + n_ids, heard.ids, heard.n * sizeof *all);
     struct judged judged = { &heard, n_ids, 0, t };
-    REQUIRE_OK(karat_session_evaluate(session, all, n_ids + heard.n, judge, &judged, &err), err);
+    REQUIRE_OK(karat_session_evaluate(demo_session, all, n_ids + heard.n, judge, &judged, &err), err);
     CHECK_UINT(judged.n_checked, heard.n);
     karat_free(ids);
     forget(&heard);
@@ -187,9 +169,9 @@ TEST(more_than_twenty_are_refused)
     struct heard heard = { 0 };
     struct karat_error err = { 0 };
     struct karat_generate_options options = greedy(&heard);
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     options.n_top = 21;
-    CHECK_UINT(karat_chat(session, USER("Hello!"), &options, NULL, &err), KARAT_ERR_ARGUMENT);
+    CHECK_UINT(karat_chat(demo_session, USER("Hello!"), &options, NULL, &err), KARAT_ERR_ARGUMENT);
     CHECK_TEXT(err.text, "21 log probabilities were asked for at each token, at most 20 are kept");
 }
 
@@ -217,7 +199,7 @@ TEST(a_scheduler_tells_them_to_each_request)
     struct karat_scheduler *scheduler = NULL;
     struct karat_error err = { 0 };
     static struct heard heard[2];
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     REQUIRE_OK(karat_scheduler_open(&scheduler, demo,
                                     &(struct karat_scheduler_options){ .n_slots = 2, .n_context = 256 }, &err),
                err);

@@ -18,8 +18,8 @@ TEST(more_conversations_than_slots_take_turns)
 {
     static uint32_t ids[5][400];
     const uint32_t lengths[] = { 40, 70, 100, 150, 300 }; // shorter and longer than the window
-    REQUIRE(bed_open(t));
-    CHECK_UINT(bed_facts.sliding_window, WINDOW);
+    REQUIRE(demo_open(t));
+    CHECK_UINT(demo_facts.sliding_window, WINDOW);
     for (uint32_t n_slots = test_brief() ? 2 : 1; n_slots <= 2; ++n_slots) {
         struct karat_scheduler *s = bed_scheduler(t, n_slots, 0);
         REQUIRE(s);
@@ -40,7 +40,7 @@ TEST(more_conversations_than_slots_take_turns)
 TEST(answers_longer_than_the_rings_are_gone_back_from)
 {
     static uint32_t ids[2][300];
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     for (size_t i = 0; i < 2; ++i)
         bed_fill(ids[i], COUNT(ids[i]), i + 11);
     struct karat_scheduler *s = bed_scheduler(t, 1, 0);
@@ -60,14 +60,14 @@ TEST(answers_longer_than_the_rings_are_gone_back_from)
 static void open_turns(uint32_t *ids, const uint32_t *turns, size_t n_turns)
 {
     for (size_t i = 0; i < n_turns; ++i)
-        ids[turns[i]] = bed_demo->control.turn_open;
+        ids[turns[i]] = demo->control.turn_open;
 }
 
 TEST(an_edited_question_leaves_both_conversations)
 {
     static uint32_t ids[400], edited[400];
     static const uint32_t turns[] = { 0, 60, 90, 150, 180, 260, 300, 330 };
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     for (uint32_t n_slots = 1; n_slots <= 2; ++n_slots) {
         struct karat_scheduler *s = bed_scheduler(t, n_slots, 0);
         t->row = n_slots == 1 ? "one slot" : "two slots";
@@ -94,12 +94,12 @@ TEST(an_answer_that_was_kept_is_gone_on_from)
     struct karat_error err = { 0 };
     struct karat_session *session = NULL;
     static uint32_t ids[200], other[200];
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     bed_fill(ids, COUNT(ids), 21);
     bed_fill(other, COUNT(other), 22);
     // What the greedy answer to the first 100 tokens is.
     struct karat_reply reply = { 0 };
-    REQUIRE_OK(karat_session_open(&session, bed_demo, &(struct karat_session_options){ .n_context = 256 }, &err), err);
+    REQUIRE_OK(karat_session_open(&session, demo, &(struct karat_session_options){ .n_context = 256 }, &err), err);
     CHECK_UINT(karat_generate(session, ids, 100,
                               &(struct karat_generate_options){ .max_tokens = 20, .sampling.greedy = true }, &reply,
                               &err),
@@ -129,7 +129,7 @@ TEST(answers_to_one_prompt_read_it_once)
     static uint32_t ids[200];
     struct asked choices[4];
     struct karat_scheduler_counts counts;
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     bed_fill(ids, COUNT(ids), 31);
     struct karat_scheduler *s = bed_scheduler(t, COUNT(choices), 0);
     REQUIRE(s);
@@ -167,7 +167,7 @@ static uint32_t *render(struct test *t, const char *question, size_t *n)
                        "\"}, {\"role\": \"user\", \"content\": \"%s\"}], "
                        "\"options\": {\"add_generation_prompt\": true}}",
                        question);
-    const enum karat_status status = karat_render_tokens(bed_demo, request.data, 0, &ids, n, &err);
+    const enum karat_status status = karat_render_tokens(demo, request.data, 0, &ids, n, &err);
     test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", err.text);
     text_free(&request);
     return ids;
@@ -178,7 +178,7 @@ static uint32_t find_question(const uint32_t *ids, size_t n)
 {
     uint32_t n_turns = 0;
     for (uint32_t i = 0; i < n; ++i)
-        if (ids[i] == bed_demo->control.turn_open && ++n_turns == 2)
+        if (ids[i] == demo->control.turn_open && ++n_turns == 2)
             return i;
     return 0;
 }
@@ -194,7 +194,7 @@ TEST(instructions_that_conversations_share_are_read_once)
     };
     uint32_t *ids[COUNT(questions)];
     size_t n[COUNT(questions)];
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     for (size_t i = 0; i < COUNT(questions); ++i)
         ids[i] = render(t, questions[i], &n[i]);
     const uint32_t n_shared = find_question(ids[0], n[0]);
@@ -218,7 +218,7 @@ TEST(instructions_that_conversations_share_are_read_once)
 
     // What is shared goes last where there is room for little: one conversation, and the instructions.
     const struct gemma_extent one = { 0, WINDOW + 40, 200 };
-    const uint64_t bytes = gemma_extent_bytes(&bed_demo->shape, &one, OP_CACHE_F16);
+    const uint64_t bytes = gemma_extent_bytes(&demo->shape, &one, OP_CACHE_F16);
     s = bed_scheduler(t, 1, 3 * bytes);
     REQUIRE(s);
     CHECK_UINT(bed_ask(t, s, ids[0], n[0], 100), 0);
@@ -249,7 +249,7 @@ TEST(instructions_are_told_from_questions)
           "{\"role\": \"assistant\", \"content\": \"Blue.\"}, {\"role\": \"user\", \"content\": \"Thank you!\"}",
           false },
     };
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     for (size_t i = 0; i < COUNT(rows); ++i) {
         struct karat_error err = { 0 };
         struct text request = { 0 };
@@ -259,7 +259,7 @@ TEST(instructions_are_told_from_questions)
         text_append_format(&request, "{\"messages\": [%s], \"options\": {\"add_generation_prompt\": true}}",
                            rows[i].messages);
         t->row = rows[i].messages;
-        if (session && CHECK_UINT(karat_render_tokens(bed_demo, request.data, 0, &ids, &n, &err), KARAT_OK) &&
+        if (session && CHECK_UINT(karat_render_tokens(demo, request.data, 0, &ids, &n, &err), KARAT_OK) &&
             bed_sync(t, session, ids, (uint32_t)n, 0))
             CHECK_UINT(session->rewind.n_shared, rows[i].has_instructions ? find_question(ids, n) : 0);
         karat_free(ids);
@@ -274,7 +274,7 @@ TEST(instructions_are_told_from_questions)
 TEST(a_cancel_leaves_what_was_taken_over)
 {
     static uint32_t ids[2][300];
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     for (size_t i = 0; i < 2; ++i)
         bed_fill(ids[i], COUNT(ids[i]), i + 61);
     struct karat_scheduler *s = bed_scheduler(t, 1, 0);
@@ -311,7 +311,7 @@ static void check_forgetful(struct test *t, struct karat_scheduler *s)
 
 TEST(without_memory_to_keep_anything_more_is_evaluated)
 {
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s = bed_scheduler(t, 1, 1);
     REQUIRE(s);
     t->row = "no budget";
@@ -321,9 +321,9 @@ TEST(without_memory_to_keep_anything_more_is_evaluated)
     t->row = "the device has no memory";
     s = bed_scheduler(t, 1, 0);
     REQUIRE(s);
-    gpu_device_exhaust(bed_demo->device, true);
+    gpu_device_exhaust(demo->device, true);
     check_forgetful(t, s);
-    gpu_device_exhaust(bed_demo->device, false);
+    gpu_device_exhaust(demo->device, false);
     karat_scheduler_close(s);
     t->row = NULL;
 }
@@ -332,8 +332,8 @@ TEST(no_more_is_kept_than_was_allowed)
 {
     static uint32_t ids[160];
     const struct gemma_extent one = { 0, WINDOW + REWIND_SLACK + 4, 164 };
-    REQUIRE(bed_open(t));
-    const uint64_t limit = 12 * gemma_extent_bytes(&bed_demo->shape, &one, OP_CACHE_F16);
+    REQUIRE(demo_open(t));
+    const uint64_t limit = 12 * gemma_extent_bytes(&demo->shape, &one, OP_CACHE_F16);
     struct karat_scheduler *s = bed_scheduler(t, 2, limit);
     REQUIRE(s);
     uint64_t most = 0;
@@ -360,7 +360,7 @@ TEST(a_crowd_of_conversations_pushes_out_the_oldest)
 {
     static uint32_t ids[40];
     const uint64_t n = SHELF_MAX + 6;
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s = bed_scheduler(t, 1, 0);
     REQUIRE(s);
     for (uint64_t i = 0; i < n; ++i) {

@@ -10,7 +10,7 @@
 static void check_same_scores(struct test *t, const struct karat_session *got, const struct karat_session *want)
 {
     const float *a = karat_session_logits(got), *b = karat_session_logits(want);
-    CHECK(a && b && memcmp(a, b, bed_facts.n_vocab * sizeof *a) == 0);
+    CHECK(a && b && memcmp(a, b, demo_facts.n_vocab * sizeof *a) == 0);
 }
 
 // A session that took over the first n tokens of another, and the other after it went back to them, have the scores of
@@ -29,7 +29,7 @@ TEST(what_is_taken_over_has_the_bits_of_what_was_evaluated)
         { "from the end of a prompt with a long answer", 100, 300, 100, 130, true },
     };
     static uint32_t ids[400], other[400];
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     for (size_t i = 0; i < COUNT(rows); ++i) {
         struct karat_session *one = bed_session(t), *two = bed_session(t), *fresh = bed_session(t);
         struct karat_error err = { 0 };
@@ -80,7 +80,7 @@ TEST(so_it_has_off_the_shelf)
         { "set aside before, without an answer that is long", 150, 100 },
     };
     static uint32_t ids[300], other[300];
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     for (size_t i = 0; i < COUNT(rows); ++i) {
         struct karat_session *one = bed_session(t), *two = bed_session(t), *fresh = bed_session(t);
         struct karat_error err = { 0 };
@@ -117,7 +117,7 @@ TEST(so_it_has_where_the_device_draws)
     struct karat_error err = { 0 };
     struct karat_reply reply = { 0 };
     struct asked a;
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     bed_fill(ids, COUNT(ids), 53);
     bed_fill(other, COUNT(other), 54);
     memcpy(other, ids, 100 * sizeof *other);
@@ -174,7 +174,7 @@ static void answer_cold(struct test *t, struct chat *chat)
     struct karat_reply reply = { 0 };
     const struct karat_session_options wish = { .n_context = 1024, .n_batch = BATCH };
     const struct karat_generate_options options = { .max_tokens = 24, .sampling.greedy = true };
-    enum karat_status status = karat_session_open(&session, bed_demo, &wish, &err);
+    enum karat_status status = karat_session_open(&session, demo, &wish, &err);
     if (status == KARAT_OK)
         status = karat_generate(session, chat->ids, chat->n, &options, &reply, &err);
     test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", err.text);
@@ -233,7 +233,7 @@ TEST(greedy_answers_are_the_same_with_a_cold_and_a_warm_cache)
     static const struct {
         size_t first, by;
     } rows[] = { { 13, 1 }, { 0, 9 } }; // tools in front of everything; all kinds
-    REQUIRE(bed_open(t));
+    REQUIRE(demo_open(t));
     for (size_t i = test_brief() ? 1 : 0; i < COUNT(rows); ++i) {
         struct chat chats[N_CHATS] = { 0 };
         uint64_t n_tokens = 0;

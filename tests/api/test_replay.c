@@ -1,26 +1,8 @@
 // tests/api/test_replay.c -- calls go back into a prompt as they were sampled, where they are still the same.
 #include <stdlib.h>
 
-#include "karat.h"
-#include "test.h"
+#include "demo.h"
 #include "text/text.h"
-
-static struct karat_model *demo;
-static struct karat_session *session;
-
-static bool open_demo(struct test *t)
-{
-    struct karat_error err = { 0 };
-    if (!demo && karat_model_open(&demo, NULL, NULL, &err) == KARAT_OK)
-        karat_session_open(&session, demo, &(struct karat_session_options){ .n_context = 1024 }, &err);
-    return test_check(t, session, __FILE__, __LINE__, "%s", err.text);
-}
-
-__attribute__((destructor)) static void close_demo(void)
-{
-    karat_session_close(session);
-    karat_model_close(demo);
-}
 
 // ------------------------------------------------------------------------------------------------ which go back
 
@@ -238,7 +220,7 @@ static const uint32_t *find_call(const struct ids *sampled, size_t index, size_t
 
 TEST(what_was_sampled_goes_back_where_it_says_the_same)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(rows); ++i) {
         struct ids sampled = { .n = 0 };
         struct text request = { 0 };
@@ -288,7 +270,7 @@ static const struct {
 
 TEST(what_cannot_have_been_sampled_is_refused)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (size_t i = 0; i < COUNT(wrong); ++i) {
         struct text request = { 0 };
         struct karat_error err = { 0 };
@@ -315,7 +297,7 @@ TEST(what_cannot_have_been_sampled_is_refused)
 
 TEST(a_reply_that_goes_back_needs_no_second_evaluation)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open_session(t));
     for (int thinking = 0; thinking <= 1; ++thinking) {
         struct karat_generate_options options = {
             .sampling.greedy = true, .max_tokens = 60, .tools = TOOLS, .thinking = thinking
@@ -326,14 +308,14 @@ TEST(a_reply_that_goes_back_needs_no_second_evaluation)
         uint32_t *ids = NULL;
         size_t n_ids = 0;
         t->row = thinking ? "with a thought" : "without";
-        REQUIRE_OK(karat_chat(session,
+        REQUIRE_OK(karat_chat(demo_session,
                               "[{\"role\": \"user\", \"content\": \"What's the weather like in Rome today?\"}]",
                               &options, &reply, &err),
                    err);
         CHECK_UINT(reply.stop, KARAT_STOP_TOOL_CALLS);
         REQUIRE(reply.sampled && reply.n_sampled > 10);
         // All of the timeline but the beginning of the prompt is what was sampled.
-        const uint32_t n_evaluated = karat_session_length(session);
+        const uint32_t n_evaluated = karat_session_length(demo_session);
         text_append_format(
             &request,
             "{\"messages\": [{\"role\": \"user\", \"content\": \"What's the weather like in Rome today?\"}, {\"role\": "
@@ -348,7 +330,7 @@ TEST(a_reply_that_goes_back_needs_no_second_evaluation)
         REQUIRE_OK(karat_render_tokens(demo, request.data, 0, &ids, &n_ids, &err), err);
         karat_reply_free(&reply);
         options.max_tokens = 1;
-        REQUIRE_OK(karat_generate(session, ids, n_ids, &options, &reply, &err), err);
+        REQUIRE_OK(karat_generate(demo_session, ids, n_ids, &options, &reply, &err), err);
         CHECK_UINT(reply.n_cached, n_evaluated);
         CHECK(!reply.sampled);
         karat_reply_free(&reply);

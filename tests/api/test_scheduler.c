@@ -2,9 +2,8 @@
 #include <stdlib.h>
 
 #include "base/thread.h"
+#include "demo.h"
 #include "engine/hooks.h"
-#include "karat.h"
-#include "test.h"
 #include "text/text.h"
 
 #define CHAT(text)                                                                                                \
@@ -12,22 +11,6 @@
     "true}}"
 
 #define SECONDS_MAX 120.0 // for whatever is waited for
-
-static struct karat_model *demo;
-static struct karat_model_facts facts;
-
-static bool open_demo(struct test *t)
-{
-    struct karat_error err = { 0 };
-    if (!demo && karat_model_open(&demo, NULL, NULL, &err) == KARAT_OK)
-        karat_model_describe(demo, &facts);
-    return test_check(t, demo, __FILE__, __LINE__, "%s", err.text);
-}
-
-__attribute__((destructor)) static void close_demo(void)
-{
-    karat_model_close(demo);
-}
 
 static struct karat_scheduler *open_scheduler(struct test *t, const struct karat_scheduler_options *options)
 {
@@ -215,7 +198,7 @@ static void fill_ids(uint32_t *ids, size_t n, uint64_t seed)
 {
     struct test_random random = { seed };
     for (size_t i = 0; i < n; ++i)
-        ids[i] = 300 + test_random_below(&random, facts.n_vocab - 300);
+        ids[i] = 300 + test_random_below(&random, demo_facts.n_vocab - 300);
 }
 
 // An answer that does not end by itself: all tokens are about as likely.
@@ -310,7 +293,7 @@ static void check_all(struct test *t, uint32_t n_slots, uint32_t n_ahead)
 
 TEST(every_request_is_answered_as_if_it_were_alone)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     check_all(t, 1, 0);
     check_all(t, 3, 0);
     check_all(t, 8, 0);
@@ -318,7 +301,7 @@ TEST(every_request_is_answered_as_if_it_were_alone)
 
 TEST(so_it_is_where_the_device_draws)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     check_all(t, 1, 4);
     check_all(t, 8, 4);
 }
@@ -328,7 +311,7 @@ TEST(a_long_prompt_does_not_stop_a_stream)
 {
     static uint32_t ids[3000];
     struct client stream, reader;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s =
         open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 2, .n_context = 4096, .n_batch = 2048 });
     REQUIRE(s);
@@ -367,7 +350,7 @@ TEST(a_raw_prompt_is_continued)
     struct karat_error err = { 0 };
     struct karat_session *session = NULL;
     struct karat_reply reply = { 0 };
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     fill_ids(ids, COUNT(ids), 5);
     struct karat_scheduler *s = open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 2, .n_context = 128 });
     REQUIRE(s);
@@ -392,7 +375,7 @@ TEST(a_raw_prompt_is_continued)
 TEST(what_a_slot_knows_is_not_evaluated_again)
 {
     uint32_t ids[3][60];
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s = open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 3, .n_context = 128 });
     REQUIRE(s);
     for (size_t i = 0; i < COUNT(ids); ++i)
@@ -425,7 +408,7 @@ TEST(what_cannot_be_answered_is_refused_at_once)
 {
     uint32_t ids[65];
     struct client c;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     fill_ids(ids, COUNT(ids), 1);
     struct karat_scheduler *s = open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 1, .n_context = 64 });
     REQUIRE(s);
@@ -435,7 +418,7 @@ TEST(what_cannot_be_answered_is_refused_at_once)
     request.n_ids = 0;
     check_refused(t, &c, &request, KARAT_ERR_ARGUMENT, "empty");
     request.n_ids = 3;
-    ids[1] = facts.n_vocab;
+    ids[1] = demo_facts.n_vocab;
     check_refused(t, &c, &request, KARAT_ERR_ARGUMENT, "token 1 is");
     request = request_of(&c, "{\"messages\": ", NULL, 0);
     check_refused(t, &c, &request, KARAT_ERR_FORMAT, "the request");
@@ -451,13 +434,13 @@ TEST(what_cannot_be_answered_is_refused_at_once)
 
 TEST(options_out_of_range_are_refused)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     const struct {
         struct karat_scheduler_options options;
         const char *says;
     } rows[] = {
         { { .n_slots = 65 }, "65 slots were asked for, expected at most 64" },
-        { { .n_context = facts.n_context_max + 1 }, "a context of 4097 tokens" },
+        { { .n_context = demo_facts.n_context_max + 1 }, "a context of 4097 tokens" },
         { { .n_batch = 2049 }, "a batch of 2049 tokens" },
     };
     for (size_t i = 0; i < COUNT(rows); ++i) {
@@ -475,7 +458,7 @@ TEST(options_out_of_range_are_refused)
 TEST(a_full_queue_is_said_and_drains)
 {
     struct client clients[4]; // one runs, two wait, one is too many
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s =
         open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 1, .n_waiting = 2, .n_context = 128 });
     REQUIRE(s);
@@ -511,7 +494,7 @@ TEST(a_full_queue_is_said_and_drains)
 TEST(what_waits_can_be_cancelled)
 {
     struct client holder, waiting;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s = open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 1, .n_context = 128 });
     REQUIRE(s);
     open_client(&holder, s, 4);
@@ -581,7 +564,7 @@ static void check_cancel(struct test *t, enum moment moment)
 
 TEST(a_request_can_be_cancelled_wherever_it_is)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     check_cancel(t, AT_START);
     check_cancel(t, AT_PROGRESS);
     check_cancel(t, AT_PIECE);
@@ -591,7 +574,7 @@ TEST(a_request_can_be_cancelled_wherever_it_is)
 TEST(a_cancel_takes_effect_soon)
 {
     static uint32_t ids[3000];
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s =
         open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 1, .n_context = 4096, .n_batch = 2048 });
     REQUIRE(s);
@@ -627,7 +610,7 @@ TEST(closing_ends_everything)
 {
     struct client clients[5];
     uint32_t ids[40];
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s = open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 2, .n_context = 4096 });
     REQUIRE(s);
     fill_ids(ids, COUNT(ids), 2);
@@ -688,7 +671,7 @@ TEST(any_thread_may_call)
 {
     struct caller callers[N_THREADS];
     struct thread *threads[N_THREADS];
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct karat_scheduler *s = open_scheduler(t, &(struct karat_scheduler_options){ .n_slots = 2, .n_context = 256 });
     REQUIRE(s);
     for (size_t i = 0; i < N_THREADS; ++i) {

@@ -5,29 +5,11 @@
 #include <stdlib.h>
 
 #include "base/thread.h"
+#include "demo.h"
 #include "gpu/hooks.h"
-#include "karat.h"
-#include "test.h"
 
 #define N_IDS 1024
 #define NEAR 1e-4 // normalised mean squared error between different ways to cut the same tokens
-
-static struct karat_model *demo;
-static struct karat_model_facts facts;
-
-// Opened by the first test, closed after the last one.
-static bool open_demo(struct test *t)
-{
-    struct karat_error err = { 0 };
-    if (!demo && karat_model_open(&demo, NULL, NULL, &err) == KARAT_OK)
-        karat_model_describe(demo, &facts);
-    return test_check(t, demo, __FILE__, __LINE__, "%s", err.text);
-}
-
-__attribute__((destructor)) static void close_demo(void)
-{
-    karat_model_close(demo);
-}
 
 static struct karat_session *open_session(struct test *t, struct karat_model *model, uint32_t n_context,
                                           uint32_t n_batch)
@@ -69,18 +51,18 @@ static uint64_t take_evaluated(struct karat_session *session)
 
 static float *copy_logits(const struct karat_session *session)
 {
-    float *copy = malloc(facts.n_vocab * sizeof *copy);
+    float *copy = malloc(demo_facts.n_vocab * sizeof *copy);
     if (copy && karat_session_logits(session))
-        memcpy(copy, karat_session_logits(session), facts.n_vocab * sizeof *copy);
+        memcpy(copy, karat_session_logits(session), demo_facts.n_vocab * sizeof *copy);
     return copy;
 }
 
 static double distance(const float *got, const float *want)
 {
     double error = 0, scale = 0, mean = 0;
-    for (uint32_t i = 0; i < facts.n_vocab; ++i)
-        mean += (double)want[i] / facts.n_vocab;
-    for (uint32_t i = 0; i < facts.n_vocab; ++i) {
+    for (uint32_t i = 0; i < demo_facts.n_vocab; ++i)
+        mean += (double)want[i] / demo_facts.n_vocab;
+    for (uint32_t i = 0; i < demo_facts.n_vocab; ++i) {
         error += (double)(got[i] - want[i]) * (got[i] - want[i]);
         scale += (want[i] - mean) * (want[i] - mean);
     }
@@ -97,7 +79,7 @@ static void check_like_fresh(struct test *t, struct karat_session *session, cons
         const double error = distance(got, want);
         test_check(t, error <= NEAR, __FILE__, __LINE__, "the error is %.3g, expected at most %.3g", error, NEAR);
         if (exact)
-            CHECK(memcmp(got, want, facts.n_vocab * sizeof *got) == 0);
+            CHECK(memcmp(got, want, demo_facts.n_vocab * sizeof *got) == 0);
     }
     karat_session_close(fresh);
 }
@@ -118,9 +100,9 @@ TEST(a_new_session_is_empty)
     struct karat_error err;
     struct karat_session *session = NULL;
     struct karat_timings timings;
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     REQUIRE_OK(karat_session_open(&session, demo, NULL, &err), err);
-    CHECK_UINT(karat_session_capacity(session), facts.n_context_max < 8192 ? facts.n_context_max : 8192);
+    CHECK_UINT(karat_session_capacity(session), demo_facts.n_context_max < 8192 ? demo_facts.n_context_max : 8192);
     CHECK_UINT(karat_session_length(session), 0);
     CHECK(karat_session_logits(session) == NULL);
     karat_session_timings(session, &timings);
@@ -131,14 +113,14 @@ TEST(a_new_session_is_empty)
 
 TEST(options_out_of_range_are_refused)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     char most[32];
-    snprintf(most, sizeof most, "%u", facts.n_context_max);
+    snprintf(most, sizeof most, "%u", demo_facts.n_context_max);
     const struct {
         struct karat_session_options options;
         const char *says[2];
     } rows[] = {
-        { { .n_context = facts.n_context_max + 1 }, { "4097", most } },
+        { { .n_context = demo_facts.n_context_max + 1 }, { "4097", most } },
         { { .n_context = UINT32_MAX }, { "4294967295", most } },
         { { .n_batch = 2049 }, { "2049", "2048" } },
         { { .n_batch = UINT32_MAX }, { "4294967295", "2048" } },
@@ -157,10 +139,10 @@ TEST(options_out_of_range_are_refused)
 
 TEST(the_largest_options_are_accepted)
 {
-    REQUIRE(open_demo(t));
-    struct karat_session *session = open_session(t, demo, facts.n_context_max, 2048);
+    REQUIRE(demo_open(t));
+    struct karat_session *session = open_session(t, demo, demo_facts.n_context_max, 2048);
     if (session)
-        CHECK_UINT(karat_session_capacity(session), facts.n_context_max);
+        CHECK_UINT(karat_session_capacity(session), demo_facts.n_context_max);
     karat_session_close(session);
 }
 
@@ -180,8 +162,8 @@ TEST(a_session_needs_weights)
 TEST(what_is_refused_changes_nothing)
 {
     uint32_t ids[41];
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 1, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 1, demo_facts.n_vocab);
     struct karat_session *session = open_session(t, demo, 40, 16);
     if (session) {
         struct karat_error err = { 0 };
@@ -196,7 +178,7 @@ TEST(what_is_refused_changes_nothing)
         float *before = copy_logits(session);
         uint32_t wrong[20];
         memcpy(wrong, ids, sizeof wrong);
-        wrong[13] = facts.n_vocab;
+        wrong[13] = demo_facts.n_vocab;
         take_evaluated(session);
         check_refused(t, karat_session_sync(session, wrong, 20, &err), KARAT_ERR_ARGUMENT, &err, "token 13 is 2048");
         wrong[13] = UINT32_MAX;
@@ -205,7 +187,7 @@ TEST(what_is_refused_changes_nothing)
         check_refused(t, karat_session_sync(session, ids, 41, &err), KARAT_ERR_CONTEXT_FULL, &err, "41");
         CHECK_UINT(karat_session_sync(session, ids, 41, NULL), KARAT_ERR_CONTEXT_FULL);
         CHECK_UINT(karat_session_length(session), 30);
-        CHECK(before && memcmp(karat_session_logits(session), before, facts.n_vocab * sizeof *before) == 0);
+        CHECK(before && memcmp(karat_session_logits(session), before, demo_facts.n_vocab * sizeof *before) == 0);
         CHECK_UINT(take_evaluated(session), 0);
         free(before);
         // The last token that fits.
@@ -218,16 +200,16 @@ TEST(what_is_refused_changes_nothing)
 TEST(the_same_tokens_again_cost_nothing)
 {
     uint32_t ids[50];
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 2, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 2, demo_facts.n_vocab);
     struct karat_session *session = open_session(t, demo, 64, 16);
     if (session && sync_ok(t, session, ids, 50)) {
         float *before = copy_logits(session);
         CHECK_UINT(take_evaluated(session), 50);
         sync_ok(t, session, ids, 50);
         CHECK_UINT(take_evaluated(session), 0);
-        CHECK(before && memcmp(karat_session_logits(session), before, facts.n_vocab * sizeof *before) == 0);
-        for (uint32_t i = 0; before && i < facts.n_vocab; ++i)
+        CHECK(before && memcmp(karat_session_logits(session), before, demo_facts.n_vocab * sizeof *before) == 0);
+        for (uint32_t i = 0; before && i < demo_facts.n_vocab; ++i)
             CHECK(isfinite(before[i]) && fabsf(before[i]) <= 30.0f);
         check_like_fresh(t, session, ids, 50, 16, true);
         free(before);
@@ -267,14 +249,14 @@ static const struct step {
 
 TEST(only_what_is_new_is_evaluated)
 {
-    REQUIRE(open_demo(t));
-    CHECK_UINT(facts.sliding_window, 64);
+    REQUIRE(demo_open(t));
+    CHECK_UINT(demo_facts.sliding_window, 64);
     for (size_t i = 0; i < COUNT(steps); ++i) {
         const struct step *s = &steps[i];
         uint32_t first[256], second[256];
         t->row = s->name;
-        fill_ids(first, COUNT(first), 3, facts.n_vocab);
-        fill_ids(second, COUNT(second), 4, facts.n_vocab);
+        fill_ids(first, COUNT(first), 3, demo_facts.n_vocab);
+        fill_ids(second, COUNT(second), 4, demo_facts.n_vocab);
         memcpy(second, first, s->common * sizeof *second);
         if (first[s->common] == second[s->common])
             second[s->common] ^= 1;
@@ -293,8 +275,8 @@ TEST(only_what_is_new_is_evaluated)
 TEST(going_back_again_and_again_stays_right)
 {
     uint32_t ids[256];
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 5, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 5, demo_facts.n_vocab);
     struct karat_session *session = open_session(t, demo, 256, 16);
     struct test_random random = { 6 };
     uint32_t n = 1;
@@ -321,8 +303,8 @@ TEST(the_size_of_steps_does_not_matter)
     static const uint32_t sizes[] = { 1, 2, 7, 16, 33, 89, 90, 2048 };
     uint32_t ids[90];
     float *want = NULL;
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 7, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 7, demo_facts.n_vocab);
     for (size_t i = 0; i < COUNT(sizes); ++i) {
         struct karat_timings timings = { 0 };
         char row[32];
@@ -367,9 +349,9 @@ static bool take_row(void *user, size_t index, const float *logits)
     rows->in_order = (rows->n == 0 || rows->in_order) && index == rows->n;
     ++rows->n;
     if (index == 20 && rows->at_20)
-        memcpy(rows->at_20, logits, facts.n_vocab * sizeof *logits);
+        memcpy(rows->at_20, logits, demo_facts.n_vocab * sizeof *logits);
     if (rows->at_end)
-        memcpy(rows->at_end, logits, facts.n_vocab * sizeof *logits);
+        memcpy(rows->at_end, logits, demo_facts.n_vocab * sizeof *logits);
     if (index == rows->last && rows->cancel) {
         karat_session_cancel(rows->cancel);
         return true;
@@ -381,12 +363,12 @@ TEST(evaluate_hands_over_every_row)
 {
     uint32_t ids[50];
     struct karat_error err = { 0 };
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 8, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 8, demo_facts.n_vocab);
     struct karat_session *session = open_session(t, demo, 64, 16);
     struct rows rows = { .last = SIZE_MAX,
-                         .at_20 = calloc(facts.n_vocab, sizeof(float)),
-                         .at_end = calloc(facts.n_vocab, sizeof(float)) };
+                         .at_20 = calloc(demo_facts.n_vocab, sizeof(float)),
+                         .at_end = calloc(demo_facts.n_vocab, sizeof(float)) };
     // What was there before does not matter.
     if (session && sync_ok(t, session, ids + 5, 30)) {
         take_evaluated(session);
@@ -416,8 +398,8 @@ TEST(evaluate_hands_over_every_row)
 TEST(evaluate_stops_when_told_so)
 {
     uint32_t ids[50];
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 9, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 9, demo_facts.n_vocab);
     struct karat_session *session = open_session(t, demo, 64, 16);
     // In the middle of a step, at its end, at the very first and the very last row.
     static const size_t last_rows[] = { 3, 15, 0, 49 };
@@ -441,8 +423,8 @@ TEST(evaluate_stops_when_told_so)
 TEST(a_cancel_without_a_running_call_does_nothing)
 {
     uint32_t ids[20];
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 10, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 10, demo_facts.n_vocab);
     struct karat_session *session = open_session(t, demo, 64, 16);
     if (session) {
         karat_session_cancel(session);
@@ -458,8 +440,8 @@ TEST(a_cancel_from_the_callback_ends_the_call)
 {
     uint32_t ids[50];
     struct karat_error err = { 0 };
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 11, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 11, demo_facts.n_vocab);
     struct karat_session *session = open_session(t, demo, 64, 16);
     struct rows rows = { .last = 5, .cancel = session };
     if (session) {
@@ -498,8 +480,8 @@ TEST(a_long_prefill_is_cancelled_from_another_thread)
     static uint32_t ids[3000];
     uint64_t slowest_ns = 0;
     unsigned n_cancelled = 0;
-    REQUIRE(open_demo(t));
-    fill_ids(ids, COUNT(ids), 12, facts.n_vocab);
+    REQUIRE(demo_open(t));
+    fill_ids(ids, COUNT(ids), 12, demo_facts.n_vocab);
     struct karat_session *session = open_session(t, demo, 3000, 64);
     for (size_t i = 0; session && i < COUNT(delays_ms); ++i) {
         struct canceller canceller = { .session = session, .delay_ms = delays_ms[i] };
@@ -568,14 +550,14 @@ static void work(void *user)
 
 TEST(sessions_on_two_threads_answer_as_if_alone)
 {
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     struct worker *alone = calloc(2, sizeof *alone), *together = calloc(2, sizeof *together);
     struct thread *threads[2] = { 0 };
     REQUIRE(alone && together);
     for (int i = 0; i < 2; ++i) {
         alone[i].model = together[i].model = demo;
-        fill_ids(alone[i].ids, COUNT(alone[i].ids), 20 + (uint64_t)i, facts.n_vocab);
-        fill_ids(together[i].ids, COUNT(together[i].ids), 20 + (uint64_t)i, facts.n_vocab);
+        fill_ids(alone[i].ids, COUNT(alone[i].ids), 20 + (uint64_t)i, demo_facts.n_vocab);
+        fill_ids(together[i].ids, COUNT(together[i].ids), 20 + (uint64_t)i, demo_facts.n_vocab);
         work(&alone[i]);
     }
     for (int i = 0; i < 2; ++i)
@@ -586,7 +568,7 @@ TEST(sessions_on_two_threads_answer_as_if_alone)
         test_check(t, alone[i].status == KARAT_OK, __FILE__, __LINE__, "%s", alone[i].err.text);
         test_check(t, together[i].status == KARAT_OK, __FILE__, __LINE__, "%s", together[i].err.text);
         if (CHECK(alone[i].logits && together[i].logits))
-            CHECK(memcmp(alone[i].logits, together[i].logits, facts.n_vocab * sizeof(float)) == 0);
+            CHECK(memcmp(alone[i].logits, together[i].logits, demo_facts.n_vocab * sizeof(float)) == 0);
     }
     if (alone[0].logits && alone[1].logits)
         CHECK(distance(alone[0].logits, alone[1].logits) > NEAR); // they were not asked the same
@@ -619,7 +601,7 @@ static uint64_t barriers_of_a_token(struct test *t, struct karat_model *model, u
 // By the kernels that a GPU gets. Software devices, for which a barrier is cheap, may have steps that stand alone.
 TEST(a_decoded_token_passes_few_barriers)
 {
-    if (!open_demo(t))
+    if (!demo_open(t))
         return;
     struct karat_error err;
     struct karat_model *model = NULL;
@@ -627,11 +609,11 @@ TEST(a_decoded_token_passes_few_barriers)
     const enum karat_status status = karat_model_open(&model, NULL, NULL, &err);
     gpu_device_pretend_gpu(false);
     REQUIRE_OK(status, err);
-    const uint64_t n = barriers_of_a_token(t, model, facts.n_vocab),
-                   n_here = barriers_of_a_token(t, demo, facts.n_vocab);
+    const uint64_t n = barriers_of_a_token(t, model, demo_facts.n_vocab),
+                   n_here = barriers_of_a_token(t, demo, demo_facts.n_vocab);
     printf("  %llu barriers as on a GPU, %llu on this device\n", (unsigned long long)n, (unsigned long long)n_here);
-    CHECK(n <= 6 * facts.n_layers + 5); // six phases per layer; embedding, its norm, and the head
-    CHECK(n_here <= 18 * facts.n_layers + 5);
+    CHECK(n <= 6 * demo_facts.n_layers + 5); // six phases per layer; embedding, its norm, and the head
+    CHECK(n_here <= 18 * demo_facts.n_layers + 5);
     karat_model_close(model);
 }
 
@@ -649,14 +631,14 @@ TEST(a_random_model_goes_back_as_well)
     if (!file)
         SKIP("the generated model q4_k_m.gguf is not there");
     fclose(file);
-    REQUIRE(open_demo(t));
+    REQUIRE(demo_open(t));
     REQUIRE_OK(karat_model_open(&model, path, NULL, &err), err);
     // The helpers look at these; the demo model's come back below.
     struct karat_model *const kept = demo;
     demo = model;
-    karat_model_describe(model, &facts);
+    karat_model_describe(model, &demo_facts);
     struct karat_session *session = open_session(t, model, 120, 8);
-    fill_ids(ids, COUNT(ids), 30, facts.n_vocab);
+    fill_ids(ids, COUNT(ids), 30, demo_facts.n_vocab);
     if (session && sync_ok(t, session, ids, 120)) {
         ids[117] ^= 1;
         take_evaluated(session);
@@ -665,11 +647,11 @@ TEST(a_random_model_goes_back_as_well)
         check_like_fresh(t, session, ids, 119, 8, false);
         ids[20] ^= 1;
         sync_ok(t, session, ids, 118);
-        CHECK_UINT(take_evaluated(session), facts.sliding_window + 8 >= 120 ? 98 : 118);
+        CHECK_UINT(take_evaluated(session), demo_facts.sliding_window + 8 >= 120 ? 98 : 118);
         check_like_fresh(t, session, ids, 118, 8, false);
     }
     karat_session_close(session);
     demo = kept;
-    karat_model_describe(demo, &facts);
+    karat_model_describe(demo, &demo_facts);
     karat_model_close(model);
 }
