@@ -35,7 +35,7 @@ struct grammar; // immutable, for any number of threads
 // A JSON text that satisfies the schema (2020-12, with the older spellings of draft 4 and 7). The text is compact: at
 // most one space after ':' and ',', none elsewhere. Where the schema leaves freedom the grammar may take less of it:
 //   - members come in the order of `properties`; others only where additionalProperties asks for them
-//   - numbers have at most 15 digits before and after the point and two in the exponent, and zero has no sign
+//   - numbers have at most 15 digits and two in the exponent, and zero has no sign
 //   - values without a schema are nested at most GRAMMAR_ANY_DEPTH_MAX deep
 // Annotations and unknown keywords are passed over.
 //

@@ -133,9 +133,8 @@ struct number_bounds {
     bool low_is_out, high_is_out; // exclusive
     bool integer;
 };
-// Returns false and a reason when a bound cannot be carried.
-bool grammar_add_number(struct grammar_builder *b, const struct number_bounds *bounds, uint32_t next, uint32_t *start,
-                        const char **reason);
+bool grammar_carries_bound(const struct json *bound, bool is_out);
+uint32_t grammar_add_number(struct grammar_builder *b, const struct number_bounds *bounds, uint32_t next); // carried
 
 // A regular expression as JSON Schema's `pattern` has it, which may match anywhere unless anchored, of a text of min to
 // max characters. Returns false and a reason when it is not carried; *malformed tells a mistake from something unknown.

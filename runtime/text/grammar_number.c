@@ -6,7 +6,9 @@
 
 #include "text/grammar_nodes.h"
 
-#define PLACES_MAX 15 // before and after the point; such integers are exact as doubles
+// Before and after the point together: so many digits tell two doubles apart, so that a number that lies beyond a bound
+// does so for readers who keep doubles, too.
+#define PLACES_MAX 15
 #define EXPONENT_MAX 40
 
 // A magnitude: its digits before the point without leading zeros (so none for 0.5), and those after it.
@@ -21,6 +23,7 @@ struct interval {
     const struct decimal *low, *high; // high NULL: no bound
     bool low_is_out, high_is_out, integer;
     uint32_t next;
+    uint32_t any[PLACES_MAX + 1]; // [n]: at most n more digits, whatever they are
 };
 
 // False when there are too many digits.
@@ -90,37 +93,38 @@ static uint32_t add_digits(struct grammar_builder *b, int first, int last, bool 
     return grammar_add_step(b, ranges, n);
 }
 
-// The digits after the point: out[tight_low][tight_high] is where they begin.
-static void add_part(const struct interval *in, uint32_t out[2][2])
+// The digits after the point, at most n_places: out[tight_low][tight_high] is where they begin.
+static void add_part(const struct interval *in, int n_places, bool low_tight, bool high_tight, uint32_t out[2][2])
 {
     const struct decimal none = { 0 };
     const struct decimal *low = in->low, *high = in->high ? in->high : &none;
     uint32_t after[2][2] = { { NODE_DEAD } };
-    for (int place = PLACES_MAX; place >= 0; --place) {
-        uint32_t here[2][2];
-        for (int tl = 0; tl < 2; ++tl)
-            for (int th = 0; th < 2; ++th) {
+    for (int place = n_places; place >= 0; --place) {
+        uint32_t here[2][2] = { { NODE_DEAD } };
+        for (int tl = 0; tl <= low_tight; ++tl)
+            for (int th = 0; th <= high_tight; ++th) {
                 const bool below = tl && (place < low->n_part || in->low_is_out);
                 const bool above = th && place >= high->n_part && in->high_is_out;
                 const uint32_t stop = place > 0 && !below && !above ? in->next : NODE_DEAD;
-                const uint32_t more = place == PLACES_MAX ? NODE_DEAD
-                                                          : add_digits(in->b, tl ? part_digit(low, place) : 0,
-                                                                       th ? part_digit(high, place) : 9, tl, th, after);
-                here[tl][th] = grammar_add_either(in->b, more, stop);
+                const uint32_t more = place == n_places ? NODE_DEAD
+                                                        : add_digits(in->b, tl ? part_digit(low, place) : 0,
+                                                                     th ? part_digit(high, place) : 9, tl, th, after);
+                here[tl][th] =
+                    tl || th || place == 0 ? grammar_add_either(in->b, more, stop) : in->any[n_places - place];
             }
         memcpy(after, here, sizeof after);
     }
     memcpy(out, after, sizeof after);
 }
 
-// After the last digit before the point.
-static void add_tails(const struct interval *in, uint32_t out[2][2])
+// After the last of n digits before the point.
+static void add_tails(const struct interval *in, int n, bool low_tight, bool high_tight, uint32_t out[2][2])
 {
     uint32_t parts[2][2] = { { NODE_DEAD } };
     if (!in->integer)
-        add_part(in, parts);
-    for (int tl = 0; tl < 2; ++tl)
-        for (int th = 0; th < 2; ++th) {
+        add_part(in, PLACES_MAX - n, low_tight, high_tight, parts);
+    for (int tl = 0; tl <= low_tight; ++tl)
+        for (int th = 0; th <= high_tight; ++th) {
             const bool below = tl && (in->low->n_part > 0 || in->low_is_out);
             const bool above = th && in->high && in->high->n_part == 0 && in->high_is_out;
             const uint32_t point = parts[tl][th] == NODE_DEAD ? NODE_DEAD : grammar_add_byte(in->b, '.', parts[tl][th]);
@@ -129,13 +133,13 @@ static void add_tails(const struct interval *in, uint32_t out[2][2])
 }
 
 // Numbers with n digits before the point; n 0 stands for the single digit 0.
-static uint32_t add_whole(const struct interval *in, int n, uint32_t tails[2][2])
+static uint32_t add_whole(const struct interval *in, int n)
 {
     const bool low_tight = in->low->n_whole == n, high_tight = in->high && in->high->n_whole == n;
-    uint32_t after[2][2];
+    uint32_t after[2][2] = { { NODE_DEAD } };
+    add_tails(in, n, low_tight, high_tight, after);
     if (n == 0)
-        return grammar_add_byte(in->b, '0', tails[low_tight][high_tight]);
-    memcpy(after, tails, sizeof after);
+        return grammar_add_byte(in->b, '0', after[low_tight][high_tight]);
     for (int place = n - 1; place >= 0; --place) {
         uint32_t here[2][2] = { { NODE_DEAD } };
         for (int tl = 0; tl <= low_tight; ++tl)
@@ -149,12 +153,15 @@ static uint32_t add_whole(const struct interval *in, int n, uint32_t tails[2][2]
     return after[low_tight][high_tight];
 }
 
-static uint32_t add_magnitudes(const struct interval *in)
+static uint32_t add_magnitudes(struct interval *in)
 {
-    uint32_t tails[2][2], targets[PLACES_MAX + 1], n = 0;
-    add_tails(in, tails);
+    uint32_t targets[PLACES_MAX + 1], n = 0;
+    in->any[0] = in->next;
+    for (int i = 1; i <= PLACES_MAX && !in->integer; ++i)
+        in->any[i] = grammar_add_either(
+            in->b, grammar_add_step(in->b, &(struct byte_range){ '0', '9', in->any[i - 1] }, 1), in->next);
     for (int places = in->low->n_whole; places <= PLACES_MAX && (!in->high || places <= in->high->n_whole); ++places)
-        targets[n++] = add_whole(in, places, tails);
+        targets[n++] = add_whole(in, places);
     return grammar_add_split(in->b, targets, n);
 }
 
@@ -169,16 +176,20 @@ static uint32_t add_exponent(struct grammar_builder *b, uint32_t next)
     return grammar_add_either(b, grammar_add_step(b, letters, COUNT(letters)), next);
 }
 
-bool grammar_add_number(struct grammar_builder *b, const struct number_bounds *bounds, uint32_t next, uint32_t *start,
-                        const char **reason)
+bool grammar_carries_bound(const struct json *bound, bool is_out)
+{
+    struct decimal d;
+    // A bound that is itself out and the numbers beyond it have to be different doubles.
+    return read_decimal(&d, bound->text) && !(is_out && d.n_part > 0 && d.n_whole + d.n_part > PLACES_MAX);
+}
+
+uint32_t grammar_add_number(struct grammar_builder *b, const struct number_bounds *bounds, uint32_t next)
 {
     const struct decimal zero = { 0 }, one = { .whole = "1", .n_whole = 1 };
     struct decimal low, high;
-    *start = NODE_DEAD;
-    *reason = "a bound with more than 15 digits after the point or a large exponent";
     if ((bounds->low && !read_decimal(&low, bounds->low->text)) ||
         (bounds->high && !read_decimal(&high, bounds->high->text)))
-        return false;
+        return NODE_DEAD;
     if (!bounds->low && !bounds->high && !bounds->integer)
         next = add_exponent(b, next);
     struct interval positive = { .b = b, .low = &zero, .integer = bounds->integer, .next = next }, negative = positive;
@@ -208,6 +219,5 @@ bool grammar_add_number(struct grammar_builder *b, const struct number_bounds *b
     }
     if (!bounds->low || (low.negative && !is_zero(&low)))
         below = add_magnitudes(&negative);
-    *start = grammar_add_either(b, above, below == NODE_DEAD ? NODE_DEAD : grammar_add_byte(b, '-', below));
-    return true;
+    return grammar_add_either(b, above, below == NODE_DEAD ? NODE_DEAD : grammar_add_byte(b, '-', below));
 }

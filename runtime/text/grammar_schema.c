@@ -463,25 +463,24 @@ static bool read_bound(struct schema_compiler *c, const struct json *schema, boo
     }
     *out = bound;
     *is_out = json_is(exclusive, JSON_BOOL) && exclusive->boolean;
-    if (!json_is(exclusive, JSON_NUMBER))
+    const bool both = bound && json_get_double(bound, &x) && json_get_double(exclusive, &y);
+    if (json_is(exclusive, JSON_NUMBER) && !(both && (low ? x > y : x < y))) {
+        *out = exclusive;
+        *is_out = true;
+    }
+    if (!*out || grammar_carries_bound(*out, *is_out))
         return true;
-    if (bound && json_get_double(bound, &x) && json_get_double(exclusive, &y) && (low ? x > y : x < y))
-        return true;
-    *out = exclusive;
-    *is_out = true;
-    return true;
+    schema_unsupported(c, *out == exclusive ? exclusive_keyword : keyword, "more than 15 digits or a large exponent");
+    return false;
 }
 
 static uint32_t number_value(struct schema_compiler *c, const struct json *schema, bool integer, uint32_t next)
 {
     struct number_bounds bounds = { .integer = integer };
-    const char *reason = NULL;
-    uint32_t start = NODE_DEAD;
     if (!read_bound(c, schema, true, &bounds.low, &bounds.low_is_out) ||
         !read_bound(c, schema, false, &bounds.high, &bounds.high_is_out))
         return NODE_DEAD;
-    if (!grammar_add_number(c->b, &bounds, next, &start, &reason))
-        return schema_unsupported(c, bounds.low ? "minimum" : "maximum", reason);
+    const uint32_t start = grammar_add_number(c->b, &bounds, next);
     return start == NODE_DEAD ? schema_impossible(c, "no number lies between the bounds") : start;
 }
 

@@ -255,9 +255,7 @@ static uint32_t add_list(struct schema_compiler *c, char open, uint32_t item, ch
 static uint32_t add_any_rule(struct schema_compiler *c, unsigned depth)
 {
     const struct number_bounds bounds = { 0 };
-    const char *reason = NULL;
-    uint32_t targets[7] = { NODE_DEAD };
-    grammar_add_number(c->b, &bounds, NODE_RETURN, &targets[0], &reason);
+    uint32_t targets[7] = { grammar_add_number(c->b, &bounds, NODE_RETURN) };
     targets[1] = grammar_add_text(c->b, span_text("true"), NODE_RETURN);
     targets[2] = grammar_add_text(c->b, span_text("false"), NODE_RETURN);
     targets[3] = grammar_add_text(c->b, span_text("null"), NODE_RETURN);

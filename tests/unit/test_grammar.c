@@ -84,8 +84,8 @@ static const struct row scalars[] = {
       { "-0", "01", "1.0", "1e3", "+1", "1234567890123456", "-", "" } },
     { "number",
       "{\"type\":\"number\"}",
-      { "0", "-1", "0.5", "-0.25", "12.75e10", "1E-05", "3e7", "0.0", "-0.00001" },
-      { "-0", "-0.0", ".5", "1.", "1e", "1e123", "01.5", "NaN" } },
+      { "0", "-1", "0.5", "-0.25", "12.75e10", "1E-05", "3e7", "0.0", "-0.00001", "12345678.1234567" },
+      { "12345678.12345678", "-0", "-0.0", ".5", "1.", "1e", "1e123", "01.5", "NaN" } },
     { "two types", "{\"type\":[\"string\",\"null\"]}", { "\"\"", "null", "\"null\"" }, { "1", "true" } },
     { "integer and number are number", "{\"type\":[\"integer\",\"number\"]}", { "1", "1.5" }, { "\"1\"" } },
 };
@@ -128,6 +128,14 @@ static const struct row bounds[] = {
       "{\"type\":\"number\",\"minimum\":-1.25,\"maximum\":2.5}",
       { "-1.25", "-1.2", "-1", "-0.3", "0", "2", "2.5", "2.49", "2.50" },
       { "-1.26", "-1.3", "-2", "2.51", "2.6", "3" } },
+    { "beyond 500, as far as a double sees",
+      "{\"type\":\"number\",\"exclusiveMinimum\":500,\"maximum\":505}",
+      { "500.000000000001", "504.999999999999", "505" },
+      { "500", "500.000000000000", "500.0000000000001", "505.000000000001" } },
+    { "below -500, as far as a double sees",
+      "{\"type\":\"number\",\"exclusiveMaximum\":-500}",
+      { "-500.000000000001", "-12345678901234.5", "-999999999999999" },
+      { "-500", "-500.0000000000001", "-499.9", "-1234567890123456", "-123456789012345.5" } },
     { "at least 0.1", "{\"type\":\"number\",\"minimum\":0.1}", { "0.1", "0.10", "1", "500.5" }, { "0", "0.09", "-1" } },
 };
 
@@ -435,9 +443,11 @@ static const struct bad_row bad_schemas[] = {
       "the schema has \"maxLength\" at #, which a grammar does not carry: more than 1000000000" },
     { "{\"minimum\":\"1\"}", KARAT_ERR_FORMAT, "the schema has a string as \"minimum\" at #, expected a number" },
     { "{\"minimum\":1e99}", KARAT_ERR_UNSUPPORTED,
-      "the schema has \"minimum\" at #, which a grammar does not carry: a bound with more than 15 digits after the "
-      "point or "
-      "a large exponent" },
+      "the schema has \"minimum\" at #, which a grammar does not carry: more than 15 digits or a large "
+      "exponent" },
+    { "{\"exclusiveMaximum\":1234567.123456789}", KARAT_ERR_UNSUPPORTED,
+      "the schema has \"exclusiveMaximum\" at #, which a grammar does not carry: more than 15 digits or a large "
+      "exponent" },
     { "{\"$ref\":\"#/$defs/x\"}", KARAT_ERR_FORMAT, "the schema refers to #/$defs/x at #, which is not there" },
     { "{\"$ref\":\"other.json\"}", KARAT_ERR_UNSUPPORTED,
       "the schema has \"$ref\" at #, which a grammar does not carry: only \"#\" and pointers such as \"#/$defs/name\" "
