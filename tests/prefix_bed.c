@@ -160,3 +160,10 @@ bool bed_sync(struct test *t, struct karat_session *session, const uint32_t *ids
     const enum karat_status status = session_sync(session, ids, n, &n_kept, &err);
     return test_check(t, status == KARAT_OK, __FILE__, __LINE__, "%s", err.text) && CHECK_UINT(n_kept, n_known);
 }
+
+bool bed_advance(struct test *t, struct karat_session *session, uint32_t id)
+{
+    struct karat_error err = { 0 };
+    return CHECK_UINT(session_advance_begin(session, id, &err), KARAT_OK) &&
+           CHECK_UINT(session_advance_end(session, &err), KARAT_OK);
+}

@@ -51,5 +51,7 @@ struct karat_session *bed_session(struct test *t);
 
 // Brings a session to ids[0..n) and checks how many of them it knew.
 bool bed_sync(struct test *t, struct karat_session *session, const uint32_t *ids, uint32_t n, uint32_t n_known);
+// By one token, as an answer does.
+bool bed_advance(struct test *t, struct karat_session *session, uint32_t id);
 
 #endif

@@ -215,6 +215,11 @@ struct ahead_counts session_ahead_counts(const struct karat_session *session)
     return session->ahead.counts;
 }
 
+struct constraint_counts session_mask_counts(const struct karat_session *session)
+{
+    return session->masks;
+}
+
 const struct gpu_recorder *session_recorder(const struct karat_session *session)
 {
     return session->recorder;

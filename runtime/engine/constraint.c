@@ -57,11 +57,21 @@ cleanup:
     return status;
 }
 
+void constraint_prepare(struct constraint *constraint)
+{
+    const uint32_t *mask = NULL;
+    // What goes wrong here goes wrong again when the token is drawn.
+    if (constraint->matcher)
+        constraint->is_prepared = matcher_mask(constraint->matcher, &mask, NULL) == KARAT_OK;
+}
+
 enum karat_status constraint_sample(struct constraint *constraint, struct karat_session *session, uint32_t *id,
                                     struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     const uint32_t *mask = NULL;
+    ++*(constraint->is_prepared ? &session->masks.n_prepared : &session->masks.n_late);
+    constraint->is_prepared = false;
     TRY(matcher_mask(constraint->matcher, &mask, err));
     TRY(sampler_sample_among(session->sampler, karat_session_logits(session), mask, id, err));
     TRY(matcher_accept(constraint->matcher, *id, err));

@@ -11,6 +11,7 @@ struct constraint {
     struct grammar_cache *cache;
     struct cached_grammar *grammar;
     struct matcher *matcher; // NULL: the answer may be anything
+    bool is_prepared;        // what may come next is known
 };
 
 // The part of the wishes that comes from the prompt; zeroed without a chat format.
@@ -25,6 +26,9 @@ enum karat_status constraint_open(struct constraint *out, const struct karat_mod
                                   const struct karat_generate_options *options, const struct constraint_prompt *prompt,
                                   struct karat_error *err);
 void constraint_free(struct constraint *constraint);
+
+// Finds out what may come next, while the device works. Not needed, and nothing without a matcher.
+void constraint_prepare(struct constraint *constraint);
 
 // With a matcher, in place of session_sample(): a token that may come next. The sampler has to accept it, too.
 enum karat_status constraint_sample(struct constraint *constraint, struct karat_session *session, uint32_t *id,

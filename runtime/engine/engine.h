@@ -55,6 +55,7 @@ struct karat_session {
     } step; // under way
     struct ahead ahead;
     struct rewind rewind;
+    struct constraint_counts masks;
     volatile int cancel; // set by karat_session_cancel() from any thread; read and written atomically
     struct karat_timings timings;
 };
@@ -113,9 +114,11 @@ enum karat_status session_step_begin(struct karat_session *session, const uint32
 enum karat_status session_step_wait(struct karat_session *session, bool *done, struct karat_error *err);
 
 // One answer, after ahead_begin(): sample a token, have the sampler accept it, advance by it, and so on. The tokens are
-// the same wherever they are drawn.
+// the same wherever they are drawn. Between the beginning and the end of advancing the device works and the host need
+// not; after a failed beginning there is no end.
 enum karat_status session_sample(struct karat_session *session, uint32_t *id, struct karat_error *err);
-enum karat_status session_advance(struct karat_session *session, uint32_t id, struct karat_error *err);
+enum karat_status session_advance_begin(struct karat_session *session, uint32_t id, struct karat_error *err);
+enum karat_status session_advance_end(struct karat_session *session, struct karat_error *err);
 
 bool session_is_cancelled(const struct karat_session *session);
 

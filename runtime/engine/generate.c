@@ -235,6 +235,15 @@ cleanup:
     return status;
 }
 
+enum karat_status generation_advance(struct generation *g, uint32_t id, struct karat_error *err)
+{
+    const enum karat_status status = session_advance_begin(g->session, id, err);
+    if (status != KARAT_OK)
+        return status;
+    constraint_prepare(&g->constraint);
+    return session_advance_end(g->session, err);
+}
+
 enum karat_status generation_run_ahead(struct generation *g, uint32_t max_tokens, struct karat_error *err)
 {
     // Masks are made on the host, so the device cannot draw; nor does it hand over the scores of what it has drawn.
@@ -249,7 +258,7 @@ static enum karat_status run_loop(struct generation *g, struct karat_error *err)
     uint32_t id = 0;
     TRY(generation_run_ahead(g, g->options->max_tokens, err));
     while ((status = generation_next(g, &id, err)) == KARAT_OK && !g->ended)
-        TRY(session_advance(g->session, id, err));
+        TRY(generation_advance(g, id, err));
 cleanup:
     return status;
 }

@@ -22,6 +22,13 @@ struct ahead_counts {
 };
 struct ahead_counts session_ahead_counts(const struct karat_session *session);
 
+struct constraint_counts {
+    uint64_t n_prepared; // tokens whose mask was there before the scores
+    uint64_t n_late;     // tokens that waited for it
+};
+struct constraint_counts session_mask_counts(const struct karat_session *session);
+struct constraint_counts scheduler_mask_counts(const struct karat_scheduler *scheduler); // while nothing runs
+
 const struct gpu_recorder *session_recorder(const struct karat_session *session);
 
 #endif

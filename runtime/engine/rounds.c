@@ -96,7 +96,7 @@ static void answer_alone(struct karat_scheduler *s, struct slot *slot)
         TRY(generation_run_ahead(&request->generation,
                                  max_tokens > 0 ? max_tokens - request->generation.n_generated + 1 : 0, &err));
     }
-    TRY(session_advance(slot->session, slot->next_id, &err));
+    TRY(generation_advance(&request->generation, slot->next_id, &err));
     count_decoded(s, 1, clock_ns() - start_ns);
     draw(s, slot);
     return;
@@ -131,6 +131,8 @@ static enum karat_status pass(struct karat_scheduler *s, struct slot **slots, ui
     }
     gemma_forward_parts(s->recorder, &model->shape, &model->weights, s->few, parts, n);
     const enum karat_status status = gpu_recorder_submit(s->recorder, err);
+    for (uint32_t i = 0; i < n && status == KARAT_OK; ++i)
+        constraint_prepare(&slots[i]->request->generation.constraint);
     const enum karat_status wait_status = gpu_recorder_wait(s->recorder, status == KARAT_OK ? err : NULL);
     return status == KARAT_OK ? wait_status : status;
 }

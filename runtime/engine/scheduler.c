@@ -217,3 +217,13 @@ void scheduler_force_ahead(struct karat_scheduler *s, uint32_t n_steps)
     for (uint32_t i = 0; i < s->counts.n_slots; ++i)
         session_force_ahead(s->slots[i].session, n_steps, false);
 }
+
+struct constraint_counts scheduler_mask_counts(const struct karat_scheduler *s)
+{
+    struct constraint_counts sum = { 0 };
+    for (uint32_t i = 0; i < s->counts.n_slots; ++i) {
+        sum.n_prepared += s->slots[i].session->masks.n_prepared;
+        sum.n_late += s->slots[i].session->masks.n_late;
+    }
+    return sum;
+}

@@ -243,13 +243,19 @@ enum karat_status session_step_wait(struct karat_session *session, bool *done, s
     return KARAT_OK;
 }
 
-static enum karat_status evaluate_step(struct karat_session *session, const uint32_t *ids, uint32_t n, uint32_t n_rows,
-                                       struct karat_error *err)
+static enum karat_status wait_step(struct karat_session *session, struct karat_error *err)
 {
-    enum karat_status status = begin_step(session, ids, n, n_rows, err);
+    enum karat_status status = KARAT_OK;
     for (bool done = false; status == KARAT_OK && !done;)
         status = session_step_wait(session, &done, err);
     return status;
+}
+
+static enum karat_status evaluate_step(struct karat_session *session, const uint32_t *ids, uint32_t n, uint32_t n_rows,
+                                       struct karat_error *err)
+{
+    const enum karat_status status = begin_step(session, ids, n, n_rows, err);
+    return status == KARAT_OK ? wait_step(session, err) : status;
 }
 
 uint32_t session_shared(const struct karat_session *session, const uint32_t *ids, size_t n_ids)
@@ -312,8 +318,7 @@ enum karat_status session_sync(struct karat_session *session, const uint32_t *id
     TRY(session_sync_begin(session, ids, n_ids, n_kept, err));
     while (session->n_ids < n_ids) {
         TRY(session_step_begin(session, ids, n_ids, err));
-        for (bool done = false; !done;)
-            TRY(session_step_wait(session, &done, err));
+        TRY(wait_step(session, err));
     }
 cleanup:
     return status;
@@ -326,12 +331,17 @@ enum karat_status session_sample(struct karat_session *session, uint32_t *id, st
     return sampler_sample(session->sampler, karat_session_logits(session), id, err);
 }
 
-enum karat_status session_advance(struct karat_session *session, uint32_t id, struct karat_error *err)
+enum karat_status session_advance_begin(struct karat_session *session, uint32_t id, struct karat_error *err)
 {
     if (session->n_ids >= session->n_context)
         return status_fail(err, KARAT_ERR_CONTEXT_FULL, "the context of %" PRIu32 " tokens is full",
                            session->n_context);
-    return session->ahead.active ? ahead_advance(session, id, err) : evaluate_step(session, &id, 1, 1, err);
+    return session->ahead.active ? ahead_advance(session, id, err) : begin_step(session, &id, 1, 1, err);
+}
+
+enum karat_status session_advance_end(struct karat_session *session, struct karat_error *err)
+{
+    return session->ahead.active ? KARAT_OK : wait_step(session, err); // ahead_advance() has waited
 }
 
 // ------------------------------------------------------------------------------------------------ public calls

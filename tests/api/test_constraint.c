@@ -5,6 +5,7 @@
 
 #include "base/thread.h"
 #include "demo.h"
+#include "engine/hooks.h"
 #include "text/text.h"
 
 #define ASK "[{\"role\": \"user\", \"content\": \"Tell me about a city.\"}]"
@@ -63,8 +64,13 @@ TEST(answers_satisfy_their_schema)
             struct karat_error err = { 0 };
             options.schema = schemas[i];
             t->row = schemas[i];
+            const struct constraint_counts before = session_mask_counts(demo_session);
             REQUIRE_OK(karat_chat(demo_session, ASK, &options, &reply, &err), err);
             CHECK_UINT(reply.stop, KARAT_STOP_END);
+            // Only the first token, whose scores end the prompt, waits for its mask.
+            const struct constraint_counts after = session_mask_counts(demo_session);
+            CHECK_UINT(after.n_late - before.n_late, 1);
+            CHECK_UINT(after.n_prepared - before.n_prepared, reply.n_generated - 1);
             test_check(t, is_json(reply.content) && fits(schemas[i], NULL, reply.content), __FILE__, __LINE__, "%s",
                        reply.content);
             karat_reply_free(&reply);
@@ -184,9 +190,9 @@ TEST(raw_answers_satisfy_their_schema_from_the_first_token)
 static struct {
     struct mutex mutex;
     struct condition changed;
-    unsigned n_done;
+    unsigned n_done, n_generated;
     struct text answers[3];
-} crowd = { MUTEX_INIT, CONDITION_INIT, 0, { { 0 } } };
+} crowd = { MUTEX_INIT, CONDITION_INIT, 0, 0, { { 0 } } };
 
 static void take_answer(void *user, enum karat_status status, const struct karat_reply *reply,
                         const struct karat_request_times *times, const struct karat_error *err)
@@ -194,6 +200,7 @@ static void take_answer(void *user, enum karat_status status, const struct karat
     (void)times;
     mutex_lock(&crowd.mutex);
     text_append_string(user, status == KARAT_OK ? reply->content : err->text);
+    crowd.n_generated += status == KARAT_OK ? reply->n_generated : 0;
     ++crowd.n_done;
     condition_signal_all(&crowd.changed);
     mutex_unlock(&crowd.mutex);
@@ -228,6 +235,9 @@ TEST(a_scheduler_keeps_each_answer_to_its_own_schema)
     while (crowd.n_done < COUNT(crowd.answers))
         condition_wait(&crowd.changed, &crowd.mutex);
     mutex_unlock(&crowd.mutex);
+    const struct constraint_counts masks = scheduler_mask_counts(scheduler);
+    CHECK_UINT(masks.n_late, COUNT(crowd.answers));
+    CHECK_UINT(masks.n_prepared, crowd.n_generated - COUNT(crowd.answers));
     karat_scheduler_close(scheduler);
     for (size_t i = 0; i < COUNT(crowd.answers); ++i) {
         test_check(t, fits(schemas[i], NULL, crowd.answers[i].data), __FILE__, __LINE__, "%s", crowd.answers[i].data);

@@ -39,7 +39,7 @@ TEST(what_is_taken_over_has_the_bits_of_what_was_evaluated)
         bed_fill(other, COUNT(other), 52);
         if (one && two && fresh && bed_sync(t, one, ids, rows[i].n_prompt, 0) && bed_sync(t, two, other, 90, 0)) {
             for (uint32_t k = rows[i].n_prompt; k < rows[i].n_evaluated; ++k)
-                CHECK_UINT(session_advance(one, ids[k], &err), KARAT_OK);
+                bed_advance(t, one, ids[k]);
             memcpy(other, ids, n * sizeof *other); // from there on it is something else
             REQUIRE(rewind_reach(one, n) == n);
             const struct rewind_source source = rewind_source(one, n, n);
@@ -62,10 +62,9 @@ TEST(what_is_taken_over_has_the_bits_of_what_was_evaluated)
 // A prompt of 100 tokens, and an answer of so many that are read one by one.
 static bool evaluate(struct test *t, struct karat_session *session, const uint32_t *ids, uint32_t n_answer)
 {
-    struct karat_error err = { 0 };
     bool ok = bed_sync(t, session, ids, 100, 0);
     for (uint32_t k = 0; k < n_answer && ok; ++k)
-        ok = CHECK_UINT(session_advance(session, ids[100 + k], &err), KARAT_OK);
+        ok = bed_advance(t, session, ids[100 + k]);
     return ok;
 }
 

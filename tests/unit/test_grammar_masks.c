@@ -252,6 +252,7 @@ TEST(a_mask_takes_little_of_the_time_of_a_token)
         struct karat_error err = { 0 };
         struct test_random random = { 3 };
         static double ms[STEPS];
+        double sum_ms = 0;
         t->row = timed[i].name;
         REQUIRE_OK(grammar_from_schema(&grammar, span_text(timed[i].schema), &err), err);
         REQUIRE_OK(matcher_create(&matcher, grammar, token_tree, &err), err);
@@ -272,10 +273,13 @@ TEST(a_mask_takes_little_of_the_time_of_a_token)
             ms[n] = middle - start + processor_ms() - end;
         }
         qsort(ms, STEPS, sizeof *ms, compare_doubles);
-        printf("  %-20s median %.3f ms, 95 %% %.3f ms, worst %.3f ms\n", timed[i].name, ms[STEPS / 2],
-               ms[STEPS * 19 / 20], ms[STEPS - 1]);
-        // A token takes some 10 ms on a graphics card; the bounds leave room for a busy machine.
-        CHECK(ms[STEPS / 2] < 0.5 * test_seconds(1));
+        for (unsigned n = 0; n < STEPS; ++n)
+            sum_ms += ms[n];
+        printf("  %-20s mean %.3f ms, median %.3f ms, 95 %% %.3f ms, worst %.3f ms\n", timed[i].name, sum_ms / STEPS,
+               ms[STEPS / 2], ms[STEPS * 19 / 20], ms[STEPS - 1]);
+        // A token takes some 10 ms on a graphics card, of which one twentieth is allowed; and it is spent while the
+        // card works.
+        CHECK(sum_ms / STEPS < 0.5 * test_seconds(1));
         CHECK(ms[STEPS * 19 / 20] < 4 * test_seconds(1));
         matcher_destroy(matcher);
         grammar_destroy(grammar);
