@@ -11,8 +11,11 @@ enum { TOOL_ROUNDS_MAX = 8 };
 
 void conversation_cut(struct conversation *talk, size_t n_messages)
 {
-    while (talk->n_messages > n_messages)
-        free(talk->messages[--talk->n_messages]);
+    while (talk->n_messages > n_messages) {
+        struct message *last = &talk->messages[--talk->n_messages];
+        free(last->json);
+        free(last->sampled);
+    }
 }
 
 void conversation_clear(struct conversation *talk)
@@ -42,7 +45,7 @@ static void add_take(struct conversation *talk, struct text *message)
         talk->capacity = talk->capacity ? talk->capacity * 2 : 16;
         talk->messages = app_memory_resize(talk->messages, talk->capacity, sizeof *talk->messages);
     }
-    talk->messages[talk->n_messages++] = app_text_take(message);
+    talk->messages[talk->n_messages++] = (struct message){ .json = app_text_take(message) };
 }
 
 static void begin_message(struct text *message, const char *role)
@@ -81,7 +84,7 @@ static bool has_role(const char *message, const char *role)
 bool conversation_back_to_user(struct conversation *talk)
 {
     for (size_t n = talk->n_messages; n > 0; --n)
-        if (has_role(talk->messages[n - 1], "user")) {
+        if (has_role(talk->messages[n - 1].json, "user")) {
             conversation_cut(talk, n);
             return true;
         }
@@ -101,7 +104,7 @@ void conversation_json(const struct conversation *talk, struct text *out)
     for (size_t i = 0; i < talk->n_messages; ++i) {
         if (i > 0 || talk->system)
             app_text_add(out, ",\n ");
-        app_text_add(out, talk->messages[i]);
+        app_text_add(out, talk->messages[i].json);
     }
     app_text_add(out, "]");
 }
@@ -182,6 +185,19 @@ static void add_calls(struct text *message, const struct json *calls, unsigned f
     app_text_add(message, "]");
 }
 
+static char *write_sampled(const struct karat_reply *reply, size_t n_calls, unsigned first_id)
+{
+    struct text out = { 0 };
+    app_text_add(&out, "{\"calls\": [");
+    for (size_t i = 0; i < n_calls; ++i)
+        app_text_format(&out, "%s\"call_%u\"", i ? ", " : "", first_id + (unsigned)i);
+    app_text_add(&out, "], \"tokens\": [");
+    for (size_t i = 0; i < reply->n_sampled; ++i)
+        app_text_format(&out, "%s%u", i ? ", " : "", reply->sampled[i]);
+    app_text_add(&out, "]}");
+    return app_text_take(&out);
+}
+
 static void add_reply(struct conversation *talk, const struct karat_reply *reply, const struct json *calls,
                       unsigned first_id)
 {
@@ -194,6 +210,8 @@ static void add_reply(struct conversation *talk, const struct karat_reply *reply
         add_calls(&message, calls, first_id);
     app_text_add(&message, "}");
     add_take(talk, &message);
+    if (calls && reply->n_sampled > 0)
+        talk->messages[talk->n_messages - 1].sampled = write_sampled(reply, app_json_count(calls, 0), first_id);
 }
 
 static void answer_call(struct conversation *talk, const struct json *calls, size_t call, unsigned id,
@@ -241,6 +259,15 @@ static bool take_turn(struct conversation *talk, const struct karat_reply *reply
     return called && tools && !cli_interrupted();
 }
 
+static void write_all_sampled(const struct conversation *talk, struct text *out)
+{
+    app_text_add(out, "[");
+    for (size_t i = 0; i < talk->n_messages; ++i)
+        if (talk->messages[i].sampled)
+            app_text_format(out, "%s%s", out->size > 1 ? ", " : "", talk->messages[i].sampled);
+    app_text_add(out, "]");
+}
+
 enum karat_status conversation_answer(struct conversation *talk, struct karat_session *session,
                                       struct karat_generate_options *options, struct reply_view *view,
                                       struct tools *tools, struct karat_reply *reply, struct karat_error *err)
@@ -251,12 +278,16 @@ enum karat_status conversation_answer(struct conversation *talk, struct karat_se
     options->user = view;
     options->tools = tools_declarations(tools);
     for (int round = 0; round < TOOL_ROUNDS_MAX; ++round) {
-        struct text messages = { 0 };
+        struct text messages = { 0 }, sampled = { 0 };
         conversation_json(talk, &messages);
+        write_all_sampled(talk, &sampled);
+        options->sampled = sampled.data;
         karat_reply_free(reply);
         *reply = (struct karat_reply){ 0 };
         status = karat_chat(session, messages.data, options, reply, err);
+        options->sampled = NULL;
         app_text_free(&messages);
+        app_text_free(&sampled);
         reply_view_end(view);
         if (status != KARAT_OK && status != KARAT_ERR_CANCELLED) {
             conversation_cut(talk, n_before);

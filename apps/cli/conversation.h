@@ -6,10 +6,15 @@
 #include "cli/reply_view.h"
 #include "cli/tools.h"
 
+struct message {
+    char *json;
+    char *sampled; // of a reply with calls: what karat_generate_options.sampled has of it; NULL: nothing
+};
+
 // Zeroed is an empty conversation.
 struct conversation {
-    char *system;    // NULL: none
-    char **messages; // one JSON object each, in order, without the system message
+    char *system;             // NULL: none
+    struct message *messages; // in order, without the system message
     size_t n_messages, capacity;
 };
 
@@ -28,7 +33,7 @@ void conversation_json(const struct conversation *talk, struct text *out);
 bool conversation_load(struct conversation *talk, const char *json, size_t size, struct text *fault);
 
 // Lets the model answer, shows the answer through `view`, and appends it. Calls of the tools that are offered are
-// answered and the model goes on, at most 8 times. options->on_piece and ->tools are set here.
+// answered and the model goes on, at most 8 times. options->on_piece, ->tools and ->sampled are set here.
 //
 //   reply   the last reply, for karat_reply_free(); filled on success and when cancelled
 //

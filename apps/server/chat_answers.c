@@ -5,6 +5,7 @@
 #include "common/mcp.h"
 #include "server/answer.h"
 #include "server/chats.h"
+#include "server/replay.h"
 
 // ---------------------------------------------------------------------------------------------------- answers
 
@@ -136,6 +137,7 @@ static bool read_ask(struct chats *chats, int64_t question, const struct text *o
         ok = ask_read_chat(ask, &json, &fault);
         if (!ok)
             app_text_add(why, fault.message);
+        replay_attach(chats->server->replay, ask);
         ask_finish(ask, chats->server->facts.n_vocab);
     }
     app_json_free(&wishes);

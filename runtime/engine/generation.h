@@ -25,8 +25,8 @@ struct prompt {
     const struct json *tools; // of the request; may be NULL
 };
 
-// {"messages", "tools", "options"} as karat_render() takes them, from what karat_chat() is given. All memory is the
-// arena's and the caller's.
+// {"messages", "tools", "sampled", "options"} as karat_render() takes them, from what karat_chat() is given. All memory
+// is the arena's and the caller's.
 enum karat_status prompt_build_request(struct json **out, struct arena *arena, const char *messages,
                                        const struct karat_generate_options *options, struct karat_error *err);
 

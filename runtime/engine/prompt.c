@@ -11,12 +11,14 @@ static struct json *new_bool(struct arena *arena, const char *key, bool value)
     return json;
 }
 
-static struct json *read_member(struct arena *arena, const char *key, const char *document, struct karat_error *err)
+// `what` begins the sentence of a failure.
+static struct json *read_member(struct arena *arena, const char *key, const char *what, const char *document,
+                                struct karat_error *err)
 {
     struct json *value = NULL;
     enum karat_status status = json_parse(&value, arena, span_text(document), NULL, err);
     if (status != KARAT_OK) {
-        status_context(err, status, "the %s", key);
+        status_context(err, status, "%s", what);
         return NULL;
     }
     value->key = span_text(key);
@@ -28,12 +30,17 @@ enum karat_status prompt_build_request(struct json **out, struct arena *arena, c
 {
     struct karat_error why = { .status = KARAT_ERR_MEMORY, .text = "no memory for the conversation" };
     struct json *request = json_new(arena, JSON_OBJECT), *wishes = json_new(arena, JSON_OBJECT);
-    struct json *conversation = read_member(arena, "messages", messages, &why);
+    struct json *conversation = read_member(arena, "messages", "the messages", messages, &why);
     const bool has_tools = options->tools && options->tool_choice != KARAT_TOOLS_NONE;
-    struct json *tools = has_tools && conversation ? read_member(arena, "tools", options->tools, &why) : NULL;
+    const bool has_sampled = options->sampled;
+    struct json *tools =
+        has_tools && conversation ? read_member(arena, "tools", "the tools", options->tools, &why) : NULL;
+    struct json *sampled =
+        has_sampled && conversation ? read_member(arena, "sampled", "what was sampled", options->sampled, &why) : NULL;
     struct json *thinking = new_bool(arena, "enable_thinking", options->thinking);
     struct json *prompt = new_bool(arena, "add_generation_prompt", true);
-    if (!request || !wishes || !conversation || (has_tools && !tools) || !thinking || !prompt) {
+    if (!request || !wishes || !conversation || (has_tools && !tools) || (has_sampled && !sampled) || !thinking ||
+        !prompt) {
         if (err)
             *err = why;
         return why.status;
@@ -44,6 +51,8 @@ enum karat_status prompt_build_request(struct json **out, struct arena *arena, c
     json_append(request, conversation);
     if (tools)
         json_append(request, tools);
+    if (sampled)
+        json_append(request, sampled);
     json_append(request, wishes);
     *out = request;
     return KARAT_OK;

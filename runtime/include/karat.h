@@ -304,6 +304,7 @@ struct karat_generate_options {
     bool thinking;           // karat_chat() only: let the model think first
     uint32_t max_thought;    // tokens of thought; then the engine closes it and the answer begins. 0: any number
     const char *tools;       // karat_chat() only: JSON array of tool declarations, or NULL
+    const char *sampled;     // karat_chat() only: JSON array, "sampled" of karat_render(), or NULL
     const char *const *stop; // texts that end the answer (not part of it); n_stop of them
     size_t n_stop;
     karat_piece_fn *on_piece; // may be NULL
@@ -403,7 +404,7 @@ struct karat_request {
     const char *chat;    // what karat_render() takes, options.add_generation_prompt included; NULL: a raw prompt
     const uint32_t *ids; // [n_ids]: the raw prompt, answered without any chat format
     size_t n_ids;
-    const struct karat_generate_options *generate; // its `tools` and `thinking` are not read: they are in `chat`
+    const struct karat_generate_options *generate; // `tools`, `thinking` and `sampled` are not read: they are in `chat`
     // Before the first step; n_cached tokens of the prompt are known already.
     void (*on_start)(void *user, uint32_t n_prompt, uint32_t n_cached);
     // After each step of the prompt; the known tokens count as done.

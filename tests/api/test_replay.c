@@ -339,3 +339,35 @@ TEST(a_reply_that_goes_back_needs_no_second_evaluation)
     }
     t->row = NULL;
 }
+
+#define ASKED "{\"role\": \"user\", \"content\": \"What's the weather like in Rome today?\"}"
+
+TEST(a_session_takes_back_what_it_sampled)
+{
+    REQUIRE(demo_open_session(t));
+    struct karat_generate_options options = { .sampling.greedy = true, .max_tokens = 60, .tools = TOOLS };
+    struct karat_reply reply = { 0 };
+    struct karat_error err = { 0 };
+    struct text sampled = { 0 };
+    REQUIRE_OK(karat_chat(demo_session, "[" ASKED "]", &options, &reply, &err), err);
+    REQUIRE(reply.n_sampled > 10);
+    const uint32_t n_evaluated = karat_session_length(demo_session);
+    text_append_string(&sampled, "[{\"calls\": [\"x\"], \"tokens\": [");
+    for (size_t i = 0; i < reply.n_sampled; ++i)
+        text_append_format(&sampled, "%s%u", i ? "," : "", reply.sampled[i]);
+    text_append_string(&sampled, "]}]");
+    karat_reply_free(&reply);
+    options.sampled = sampled.data;
+    options.max_tokens = 1;
+    REQUIRE_OK(karat_chat(demo_session,
+                          "[" ASKED ", {\"role\": \"assistant\", \"tool_calls\": [" CALL(
+                              "x", "get_weather", "{\"city\": \"Rome\"}") "]}, " RESULT("x") "]",
+                          &options, &reply, &err),
+               err);
+    CHECK_UINT(reply.n_cached, n_evaluated);
+    karat_reply_free(&reply);
+    text_free(&sampled);
+    options.sampled = "[1";
+    CHECK_UINT(karat_chat(demo_session, "[" ASKED "]", &options, &reply, &err), KARAT_ERR_FORMAT);
+    CHECK(strncmp(err.text, "what was sampled: ", 18) == 0);
+}

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -42,7 +43,7 @@ class Bed:
 
     def start(self, *options, **env):
         path = self.configure(stdio(self.modules, **env))
-        self.server = Server(self.program, "--chats", f"{self.folder}/chats.db", "--mcp", path, *options)
+        self.server = Server(self.program, "--chats", f"{self.folder}/chats.db", "--mcp", path, "--metrics", *options)
         self.server.__enter__()
 
     def kill(self):
@@ -66,8 +67,9 @@ class Bed:
     def say(self, chat, content, parent=None, **options):
         return self.ask("POST", f"/chats/{chat}/messages", {"parent": parent, "content": content, "options": {**OPTIONS, **options}})
 
-    def decide(self, chat, after, verdict, declaration=None, headers=None):
-        body = {"after": after, "verdict": verdict, "declaration": declaration or self.declaration(), "options": OPTIONS}
+    def decide(self, chat, after, verdict, declaration=None, headers=None, **options):
+        options = {**OPTIONS, **options}
+        body = {"after": after, "verdict": verdict, "declaration": declaration or self.declaration(), "options": options}
         return self.ask("POST", f"/chats/{chat}/calls", body, headers)
 
     def messages(self, chat):
@@ -93,9 +95,15 @@ class Bed:
         raise RuntimeError(f"chat {chat} runs no tool: {last}")
 
 
+def first_line(answer):
+    """Of an answer after a call that goes back as it was sampled the demo model knows less well where to end."""
+    return answer.partition("\n")[0]
+
+
 def shape(messages):
-    """Role, and what there is to say about it: a call's name, a result, a text."""
-    return [(m["role"], m["state"], m["tool_calls"][0]["function"]["name"] if m["tool_calls"] else m["content"]) for m in messages]
+    """Role, and what there is to say about it: a call's name, a result, a text's first line."""
+    said = lambda m: m["tool_calls"][0]["function"]["name"] if m["tool_calls"] else first_line(m["content"])
+    return [(m["role"], m["state"], said(m)) for m in messages]
 
 
 def expect(what, found, wanted):
@@ -110,14 +118,14 @@ def refused(what, reply, status, sentence):
 def check_program(bed):
     words = [*bed.program, "run", "--temp", "0", "--quiet", "--allow", "get_weather", QUESTION.format("Oslo"), "--mcp"]
     done = subprocess.run([*words, bed.configure(stdio(bed.modules))], capture_output=True, text=True)
-    yield from expect("a program's tool", (done.returncode, done.stdout), (0, ANSWER.format("Oslo") + "\n"))
+    yield from expect("a program's tool", (done.returncode, first_line(done.stdout)), (0, ANSWER.format("Oslo")))
     far = subprocess.Popen(["node", SCRIPT, str(bed.modules), "http"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     url = far.stdout.readline().strip()
     done = subprocess.run([*words, bed.configure({"url": url})], capture_output=True, text=True)
     far.stdin.close()
     far.wait(TIMEOUT_S)
     if "lacks libcurl" not in done.stderr:
-        yield from expect(f"a tool at {url} ({done.stderr})", (done.returncode, done.stdout), (0, ANSWER.format("Oslo") + "\n"))
+        yield from expect(f"a tool at {url} ({done.stderr})", (done.returncode, first_line(done.stdout)), (0, ANSWER.format("Oslo")))
 
 
 ASKED = [("user", "done", QUESTION.format("Oslo")), ("assistant", "done", "get_weather")]
@@ -160,6 +168,26 @@ def check_permission(bed):
     bed.decide(other, call, "deny")
     after = shape(bed.settled(other))[2:]
     yield from expect("a call that is denied", (after[0], after[1][0]), (("tool", "done", DECLINED), "assistant"))
+
+
+def counts(bed):
+    """Since the start: tokens of prompts that were known, those that were evaluated, and answers' that were."""
+    text = bed.ask("GET", "/metrics")[1]
+    value = lambda name: int(re.search(rf"^llamacpp:{name} (\d+)$", text, re.M)[1])
+    return [value("prompt_tokens_cached_total"), value("prompt_tokens_total"), value("tokens_predicted_total")]
+
+
+def check_replay(bed):
+    """The answer after a call goes on from the tokens of the call, thought and all; none is read a second time."""
+    for thinking in (False, True):
+        chat = bed.new_chat()
+        before = counts(bed)
+        call = bed.say(chat, QUESTION.format("Bonn"), thinking=thinking)[1]["answer"]
+        asked = shape(bed.settled(chat))
+        first = [now - then for now, then in zip(counts(bed), before)]
+        bed.decide(chat, call, "once", thinking=thinking)
+        yield from expect("a call and its answer", (asked[1][2], shape(bed.settled(chat))[2]), ("get_weather", ("tool", "done", RESULT)))
+        yield from expect(f"known after a call, thinking {thinking}", counts(bed)[0] - before[0] - first[0], sum(first))
 
 
 def check_api(bed):
@@ -270,7 +298,7 @@ def main():
         print("skipped: no node, or no SDK; third_party/setup.sh tests installs both")
         return 77
     faults = []
-    checks = [check_permission, check_api, check_stop, check_always, check_unasked]
+    checks = [check_permission, check_replay, check_api, check_stop, check_always, check_unasked]
     with tempfile.TemporaryDirectory() as folder:
         bed = Bed(program, modules.resolve(), folder)
         faults += check_program(bed)
