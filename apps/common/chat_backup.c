@@ -118,13 +118,13 @@ static bool remove_copy(const char *path, const char *day, struct text *fault)
     return ok;
 }
 
-bool chat_backup(struct sqlite3 *db, const char *path, const char *day, struct text *fault)
+bool chat_backup(struct sqlite3 *db, const char *path, const char *day, bool anew, struct text *fault)
 {
     struct copies copies = { 0 };
     bool ok = find_copies(path, &copies, fault), there = false;
     for (size_t i = 0; i < copies.n_days; ++i)
         there = there || strcmp(copies.days[i].text, day) == 0;
-    ok = ok && (there || make_copy(db, path, day, fault));
+    ok = ok && ((there && !anew) || make_copy(db, path, day, fault));
     // Old ones go only when there is a new one.
     for (size_t i = CHAT_BACKUPS - !there; ok && i < copies.n_days; ++i)
         ok = remove_copy(path, copies.days[i].text, fault);

@@ -147,23 +147,43 @@ static bool check_sound(struct chat_store *store, struct text *fault)
     return ok;
 }
 
-static bool check_version(struct chat_store *store, struct text *fault)
+static bool read_version(struct chat_store *store, int64_t *version, struct text *fault)
 {
-    int64_t version = 0;
-    if (!read_number(store, "PRAGMA user_version", &version, fault))
+    if (!read_number(store, "PRAGMA user_version", version, fault))
         return false;
-    if (version > VERSION) {
+    if (*version > VERSION)
         app_text_format(fault, "the chats in %s are of a later karat: version %lld, known is %d", store->path,
-                        (long long)version, VERSION);
-        return false;
-    }
-    return (version >= 1 || chat_db_execute(store, version_1, fault)) &&
-           (version >= 2 || chat_db_execute(store, version_2, fault));
+                        (long long)*version, VERSION);
+    return *version <= VERSION;
 }
 
-bool chat_store_open(struct chat_store **out, const char *path, struct text *fault)
+static bool back_up(struct chat_store *store, const char *day, bool anew, struct text *fault)
+{
+    int64_t n_chats = 0;
+    if (!read_number(store, "SELECT count(*) FROM chat", &n_chats, fault))
+        return false;
+    const char *file = sqlite3_db_filename(store->db, "main");
+    const bool is_kept = file && *file; // ":memory:" is not
+    return n_chats == 0 || !is_kept || chat_backup(store->db, store->path, day, anew, fault);
+}
+
+// Outside of a transaction, in which SQLite copies nothing. This day's copy may be older than what the file has now.
+static bool save_old(struct chat_store *store, int64_t version, const char *day, struct text *fault)
+{
+    return version == 0 || version == VERSION || !day || back_up(store, day, true, fault);
+}
+
+static bool bring_up_to_date(struct chat_store *store, int64_t version, struct text *fault)
+{
+    return chat_db_execute(store, "BEGIN IMMEDIATE", fault) &&
+           (version >= 1 || chat_db_execute(store, version_1, fault)) &&
+           (version >= 2 || chat_db_execute(store, version_2, fault)) && chat_db_execute(store, cut_off, fault);
+}
+
+bool chat_store_open(struct chat_store **out, const char *path, const char *day, struct text *fault)
 {
     struct chat_store *store = app_memory_new(1, sizeof *store);
+    int64_t version = 0;
     store->path = app_memory_copy(path, strlen(path));
     *out = NULL;
     // One program at a time: the lock is taken by the first transaction and kept. Waiting for it would be in vain.
@@ -171,9 +191,10 @@ bool chat_store_open(struct chat_store **out, const char *path, struct text *fau
         (sqlite3_open(path, &store->db) == SQLITE_OK || chat_db_fail(store, fault)) &&
         chat_db_execute(store,
                         "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                        "PRAGMA foreign_keys = ON; BEGIN IMMEDIATE",
+                        "PRAGMA foreign_keys = ON; BEGIN IMMEDIATE; COMMIT",
                         fault) &&
-        check_sound(store, fault) && check_version(store, fault) && chat_db_execute(store, cut_off, fault);
+        check_sound(store, fault) && read_version(store, &version, fault) && save_old(store, version, day, fault) &&
+        bring_up_to_date(store, version, fault);
     if (!ok) {
         chat_store_close(store);
         return false;
@@ -193,10 +214,5 @@ void chat_store_close(struct chat_store *store)
 
 bool chat_store_back_up(struct chat_store *store, const char *day, struct text *fault)
 {
-    int64_t n_chats = 0;
-    if (!read_number(store, "SELECT count(*) FROM chat", &n_chats, fault))
-        return false;
-    const char *file = sqlite3_db_filename(store->db, "main");
-    const bool is_kept = file && *file; // ":memory:" is not
-    return n_chats == 0 || !is_kept || chat_backup(store->db, store->path, day, fault);
+    return back_up(store, day, false, fault);
 }

@@ -48,7 +48,10 @@ struct chat_message {
 // Opens the file, makes it where there is none, and looks whether it is sound. One program has it at a time. Answers
 // that an earlier program left growing are CUT from now on, and results of tools say so. A path of ":memory:" is a
 // store that nobody keeps.
-bool chat_store_open(struct chat_store **out, const char *path, struct text *fault);
+//
+// A file of an earlier version is copied before it is brought up to date, in the place of what else may be this day's
+// copy (chat_backup.h); without a copy it stays as it is, and is not opened. `day` is like "2026-01-31"; NULL: no copy.
+bool chat_store_open(struct chat_store **out, const char *path, const char *day, struct text *fault);
 void chat_store_close(struct chat_store *store);
 // A dated copy beside the file, where there are chats and none of this day is there yet (chat_backup.h).
 bool chat_store_back_up(struct chat_store *store, const char *day, struct text *fault);

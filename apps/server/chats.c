@@ -29,13 +29,10 @@ static bool default_path(struct text *path, struct text *fault)
 }
 
 // A copy of today, before anything is added. Without it the server serves all the same.
-static void back_up(struct chats *chats)
+static void back_up(struct chats *chats, const char *day)
 {
     const struct server_options *options = chats->server->options;
     struct text fault = { 0 };
-    char day[] = "2026-01-31";
-    const time_t now = time(NULL);
-    strftime(day, sizeof day, "%Y-%m-%d", localtime(&now));
     if (!chat_store_back_up(chats->store, day, &fault) && options->on_warning)
         options->on_warning(fault.data);
     app_text_free(&fault);
@@ -45,14 +42,17 @@ struct chats *chats_open(struct server *server)
 {
     struct chats *chats = app_memory_new(1, sizeof *chats);
     struct text path = { 0 };
+    char day[] = "2026-01-31";
+    const time_t now = time(NULL);
+    strftime(day, sizeof day, "%Y-%m-%d", localtime(&now));
     chats->server = server;
     if (server->options->chats_path)
         app_text_add(&path, server->options->chats_path);
     if (path.size > 0 || default_path(&path, &chats->why)) {
         if (!server->options->chats_path)
             platform_make_folders(path.data);
-        if (chat_store_open(&chats->store, path.data, &chats->why))
-            back_up(chats);
+        if (chat_store_open(&chats->store, path.data, day, &chats->why))
+            back_up(chats, day);
     }
     if (chats->store && server->options->mcp)
         chats->runs = tool_runs_open(server->base, server->options->mcp);

@@ -1,4 +1,6 @@
 // tests/cli/test_chat_backup.c -- dated copies of the chats: when they are made, what they hold, which are kept.
+#include <sqlite3.h>
+
 #include "common/chat_backup.h"
 #include "common/chat_store.h"
 #include "common/files.h"
@@ -20,7 +22,7 @@ static bool bed_open(struct bed *bed)
     if (!platform_temporary_folder(&bed->folder))
         return false;
     app_text_format(&bed->path, "%s/chats.db", app_text_of(&bed->folder));
-    return chat_store_open(&bed->store, bed->path.data, &bed->fault);
+    return chat_store_open(&bed->store, bed->path.data, NULL, &bed->fault);
 }
 
 static void bed_close(struct bed *bed)
@@ -75,7 +77,7 @@ static int n_chats_of(struct bed *bed, const char *ending, const char *words)
     struct chat_store *copy = NULL;
     int n = -1;
     app_text_clear(&bed->json);
-    if (chat_store_open(&copy, beside(bed, ending), &bed->fault) &&
+    if (chat_store_open(&copy, beside(bed, ending), NULL, &bed->fault) &&
         chat_store_list(copy, words, 100, &bed->json, &bed->fault)) {
         n = 0;
         for (const char *at = bed->json.data; (at = strstr(at, "\"id\"")); ++at)
@@ -162,7 +164,7 @@ TEST(a_store_that_holds_or_keeps_nothing_is_not_copied)
     CHECK(!is_there(&bed, "-2026-01-31") && is_there(&bed, "-2020-01-01"));
     chat_store_close(bed.store);
     bed.store = NULL;
-    REQUIRE(chat_store_open(&bed.store, ":memory:", &bed.fault));
+    REQUIRE(chat_store_open(&bed.store, ":memory:", NULL, &bed.fault));
     CHECK(add_chat(&bed, "Rivers", "the longest stream"));
     CHECK(back_up(&bed, "2026-01-31"));
     FILE *file = platform_open(":memory:-2026-01-31", "rb");
@@ -180,6 +182,79 @@ TEST(what_a_killed_copy_has_left_does_no_harm)
     CHECK(back_up(&bed, "2026-01-31"));
     CHECK_UINT(n_chats_of(&bed, "-2026-01-31", "stream"), 1);
     CHECK(!is_there(&bed, "-unfinished") && !is_there(&bed, "-unfinished-journal"));
+    bed_close(&bed);
+}
+
+// The file of the first version, as far as it is asked for here.
+static const char first_version[] =
+    "CREATE TABLE chat (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, system TEXT NOT NULL,"
+    "  created INTEGER NOT NULL, changed INTEGER NOT NULL, tip INTEGER);"
+    "CREATE TABLE message (id INTEGER PRIMARY KEY AUTOINCREMENT, chat INTEGER NOT NULL, parent INTEGER,"
+    "  role TEXT NOT NULL, content TEXT NOT NULL, thinking TEXT NOT NULL, tool_calls TEXT NOT NULL,"
+    "  name TEXT NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL);"
+    "INSERT INTO chat VALUES (1, 'Old', '', 1, 1, 1);"
+    "PRAGMA user_version = 1;";
+
+static bool execute(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    const bool ok = sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    return (sqlite3_close(db) == SQLITE_OK) && ok;
+}
+
+static int version_of(struct bed *bed, const char *ending)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    int version = -1;
+    if (sqlite3_open(beside(bed, ending), &db) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &row, NULL) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW)
+        version = sqlite3_column_int(row, 0);
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    return version;
+}
+
+// A bed whose file is of the first version, and not open.
+static bool bed_make_old(struct bed *bed)
+{
+    if (!bed_open(bed))
+        return false;
+    chat_store_close(bed->store);
+    bed->store = NULL;
+    app_text_add(&bed->path, "2"); // another one
+    return execute(bed->path.data, first_version);
+}
+
+TEST(a_file_of_an_earlier_version_is_copied_before_it_changes)
+{
+    struct bed bed;
+    REQUIRE(bed_make_old(&bed));
+    CHECK(write_beside(&bed, "-2026-01-31", "what the file was this morning"));
+    CHECK(write_beside(&bed, "-2026-01-30", "another day's"));
+    REQUIRE(chat_store_open(&bed.store, bed.path.data, "2026-01-31", &bed.fault));
+    CHECK(back_up(&bed, "2026-01-31")); // which is there
+    chat_store_close(bed.store);
+    bed.store = NULL;
+    CHECK_UINT(version_of(&bed, ""), 2);
+    CHECK_UINT(version_of(&bed, "-2026-01-31"), 1);
+    CHECK_UINT(n_chats_of(&bed, "-2026-01-31", ""), 1);
+    CHECK(is_there(&bed, "-2026-01-30"));
+    // Once it is up to date, a start copies nothing anew.
+    CHECK(write_beside(&bed, "-2026-01-31", "left alone"));
+    REQUIRE(chat_store_open(&bed.store, bed.path.data, "2026-01-31", &bed.fault));
+    CHECK(version_of(&bed, "-2026-01-31") == -1);
+    bed_close(&bed);
+}
+
+TEST(an_upgrade_that_breaks_leaves_the_file_and_its_copy)
+{
+    struct bed bed;
+    REQUIRE(bed_make_old(&bed));
+    CHECK(execute(bed.path.data, "CREATE TABLE permission (x)")); // which is in the upgrade's way
+    CHECK(!chat_store_open(&bed.store, bed.path.data, "2026-01-31", &bed.fault) && !bed.store);
+    CHECK_UINT(version_of(&bed, ""), 1);
+    CHECK_UINT(version_of(&bed, "-2026-01-31"), 1);
     bed_close(&bed);
 }
 
@@ -222,10 +297,22 @@ TEST(a_copy_that_cannot_be_made_is_one_sentence_and_removes_nothing)
     bed_close(&bed);
 }
 
+TEST(without_a_copy_a_file_is_not_upgraded)
+{
+    struct bed bed;
+    REQUIRE(bed_make_old(&bed));
+    platform_make_folders(beside(&bed, "-unfinished/x")); // in the way of the copy
+    check_fault(t, &bed, !chat_store_open(&bed.store, bed.path.data, "2026-01-31", &bed.fault),
+                "the chats in %s cannot be copied to %s-2026-01-31: %s", "unable to open database file");
+    CHECK(!bed.store);
+    CHECK_UINT(version_of(&bed, ""), 1);
+    bed_close(&bed);
+}
+
 TEST(a_folder_that_cannot_be_listed_is_one_sentence)
 {
     struct text fault = { 0 };
-    CHECK(!chat_backup(NULL, "/nowhere/chats.db", "2026-01-31", &fault));
+    CHECK(!chat_backup(NULL, "/nowhere/chats.db", "2026-01-31", false, &fault));
 #ifdef _WIN32
     CHECK_TEXT(app_text_of(&fault), "the copies of /nowhere/chats.db cannot be listed: error 3");
 #else

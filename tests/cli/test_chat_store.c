@@ -23,7 +23,7 @@ static bool bed_open(struct test *t, struct bed *bed)
     if (!CHECK(platform_temporary_folder(&bed->folder)))
         return false;
     app_text_format(&bed->path, "%s/chats.db", app_text_of(&bed->folder));
-    const bool open = chat_store_open(&bed->store, bed->path.data, &bed->fault);
+    const bool open = chat_store_open(&bed->store, bed->path.data, NULL, &bed->fault);
     return test_check(t, open, __FILE__, __LINE__, "%s", app_text_of(&bed->fault));
 }
 
@@ -40,7 +40,7 @@ static void bed_close(struct bed *bed)
 static bool bed_reopen(struct bed *bed)
 {
     chat_store_close(bed->store);
-    return chat_store_open(&bed->store, bed->path.data, &bed->fault);
+    return chat_store_open(&bed->store, bed->path.data, NULL, &bed->fault);
 }
 
 static int64_t add(struct bed *bed, int64_t chat, int64_t parent, const char *role, const char *content,
@@ -295,7 +295,7 @@ TEST(files_of_other_versions)
     CHECK_UINT(sqlite3_exec(db, "PRAGMA user_version = 77", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     app_text_format(&expected, "the chats in %s are of a later karat: version 77, known is 2", bed.path.data);
-    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&bed.store, bed.path.data, &bed.fault)), expected.data);
+    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&bed.store, bed.path.data, NULL, &bed.fault)), expected.data);
     app_text_free(&expected);
     bed_close(&bed);
 }
@@ -336,7 +336,7 @@ TEST(files_that_cannot_be_used_are_refused)
         return;
     // Another program's file.
     app_text_format(&expected, "the chats in %s cannot be read or written: database is locked", bed.path.data);
-    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&second, bed.path.data, &bed.fault)), expected.data);
+    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&second, bed.path.data, NULL, &bed.fault)), expected.data);
     CHECK(!second);
     chat_store_close(bed.store);
     bed.store = NULL;
@@ -348,13 +348,13 @@ TEST(files_that_cannot_be_used_are_refused)
     fclose(file);
     app_text_clear(&expected);
     app_text_format(&expected, "the chats in %s cannot be read or written: file is not a database", bed.path.data);
-    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&second, bed.path.data, &bed.fault)), expected.data);
+    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&second, bed.path.data, NULL, &bed.fault)), expected.data);
     // A folder that is not there.
     app_text_add(&bed.path, "/x/y.db");
     app_text_clear(&expected);
     app_text_format(&expected, "the chats in %s cannot be read or written: unable to open database file",
                     bed.path.data);
-    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&second, bed.path.data, &bed.fault)), expected.data);
+    CHECK_TEXT(fault_of(t, &bed, !chat_store_open(&second, bed.path.data, NULL, &bed.fault)), expected.data);
     app_text_free(&expected);
     bed_close(&bed);
 }
