@@ -59,19 +59,36 @@ static bool matches(const struct route *route, const char *path, const char **re
     return true;
 }
 
-// The route of a path; *found is whether there is one under another method.
-static const struct route *find(const char *path, unsigned method, const char **rest, bool *found)
+// The route of a path; *methods are those of all that have the path.
+static const struct route *find(const char *path, unsigned method, const char **rest, unsigned *methods)
 {
     const bool versioned = strncmp(path, "/v1/", 4) == 0;
-    *found = false;
+    *methods = 0;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; ++i) {
         if (!matches(&routes[i], versioned ? path + 3 : path, rest))
             continue;
-        *found = true;
+        *methods |= routes[i].methods;
         if (routes[i].methods & method)
             return &routes[i];
     }
     return NULL;
+}
+
+static void add_methods(struct exchange *x, const char *header, unsigned methods)
+{
+    static const struct {
+        unsigned method;
+        const char *name;
+    } names[] = {
+        { EVHTTP_REQ_GET, "GET, " },     { EVHTTP_REQ_HEAD, "HEAD, " },     { EVHTTP_REQ_POST, "POST, " },
+        { EVHTTP_REQ_PATCH, "PATCH, " }, { EVHTTP_REQ_DELETE, "DELETE, " },
+    };
+    struct text list = { 0 };
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        app_text_add(&list, methods & names[i].method ? names[i].name : "");
+    app_text_add(&list, "OPTIONS");
+    exchange_add_header(x, header, list.data);
+    app_text_free(&list);
 }
 
 // ---------------------------------------------------------------------------------------------------- the way
@@ -104,9 +121,12 @@ static bool check_key(const struct exchange *x, struct fault *fault)
 }
 
 // A browser asks before it lets a page of another port send JSON.
-static void answer_preflight(struct exchange *x)
+static void answer_preflight(struct exchange *x, const char *path)
 {
-    exchange_add_header(x, "Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+    const char *rest;
+    unsigned methods;
+    find(path, 0, &rest, &methods);
+    add_methods(x, "Access-Control-Allow-Methods", methods);
     exchange_add_header(x, "Access-Control-Allow-Headers", "*, Authorization");
     exchange_add_header(x, "Access-Control-Max-Age", "600");
     exchange_reply(x, 204, NULL, NULL);
@@ -114,11 +134,13 @@ static void answer_preflight(struct exchange *x)
 
 static bool choose(struct exchange *x, const char *path, unsigned method, struct fault *fault)
 {
-    bool found;
+    unsigned methods;
     const char *rest;
-    const struct route *route = find(path, method, &rest, &found);
-    if (!route && found)
+    const struct route *route = find(path, method, &rest, &methods);
+    if (!route && methods) {
+        add_methods(x, "Allow", methods);
         return fault_set(fault, ERROR_METHOD, NULL, "%.200s does not take this method", path);
+    }
     if (!route)
         return fault_set(fault, ERROR_MISSING, NULL, "there is nothing at %.200s", path);
     x->route = route;
@@ -142,7 +164,7 @@ void routes_serve(struct evhttp_request *request, void *server)
         x->dialect = DIALECT_ANTHROPIC;
     const bool sender_good = check_sender(x, &fault);
     if (sender_good && method == EVHTTP_REQ_OPTIONS) {
-        answer_preflight(x);
+        answer_preflight(x, path);
         return;
     }
     if (sender_good && choose(x, path, method, &fault))

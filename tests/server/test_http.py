@@ -526,6 +526,13 @@ def many_at_once_are_answered_as_alone(server):
 def a_page_of_this_machine_may_ask_first(server):
     status, headers, _ = server.ask("OPTIONS", "/v1/chat/completions", None, {"Origin": "http://localhost:3000"})
     assert status == 204 and headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    rows = [("/v1/chat/completions", "POST, OPTIONS"), ("/v1/responses/resp_1", "GET, HEAD, DELETE, OPTIONS"),
+            ("/chats", "GET, HEAD, POST, OPTIONS"), ("/chats/1", "GET, HEAD, POST, PATCH, DELETE, OPTIONS"), ("/nothing", "OPTIONS")]
+    for path, methods in rows:
+        headers = server.ask("OPTIONS", path, None, {"Origin": "http://localhost:3000"})[1]
+        assert headers["Access-Control-Allow-Methods"] == methods, (path, headers.items())
+    status, headers, _ = server.ask("DELETE", "/v1/chat/completions")
+    assert status == 405 and headers["Allow"] == "POST, OPTIONS", headers.items()
     status, headers, _ = server.ask("OPTIONS", "/v1/chat/completions", None, {"Origin": "https://evil.example"})
     assert status == 403 and headers["Access-Control-Allow-Origin"] is None
 
