@@ -62,6 +62,7 @@ void ask_free(struct ask *ask)
     app_text_free(&ask->chat);
     app_text_free(&ask->begun);
     app_text_free(&ask->said);
+    app_text_free(&ask->items);
     app_text_free(&ask->previous);
     app_text_free(&ask->schema);
     app_text_free(&ask->grammar);

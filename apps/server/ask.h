@@ -37,6 +37,7 @@ struct ask {
     struct text begun; // what a final message of the assistant says; the answer goes on from there
     bool has_begun;
     struct text said;     // of a response: the messages in `chat` without the instructions, those before it included
+    struct text items;    // of a response: what it answers, as input_items.h has it
     struct text previous; // the id of the response that it goes on from; empty: none
     bool forget;          // it is not to be kept
     struct ask_prompt *prompts;

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/input_items.h"
 #include "server/routes.h"
 #include "server/turns.h"
 
 struct kept {
     char id[64];
     struct text turns; // messages in the library's form, with commas between them; the last is the response
+    struct text items; // that it answers
     struct text body;
     uint64_t used; // the higher, the later
 };
@@ -28,12 +30,23 @@ struct responses *responses_create(void)
     return app_memory_new(1, sizeof(struct responses));
 }
 
+static size_t size_of(const struct kept *kept)
+{
+    return kept->turns.size + kept->items.size + kept->body.size;
+}
+
+static void kept_free(struct kept *kept)
+{
+    app_text_free(&kept->turns);
+    app_text_free(&kept->items);
+    app_text_free(&kept->body);
+}
+
 static void drop(struct responses *r, size_t index)
 {
     struct kept *kept = &r->kept[index];
-    r->n_bytes -= kept->turns.size + kept->body.size;
-    app_text_free(&kept->turns);
-    app_text_free(&kept->body);
+    r->n_bytes -= size_of(kept);
+    kept_free(kept);
     *kept = r->kept[--r->n_kept];
 }
 
@@ -92,8 +105,13 @@ bool responses_read(struct responses *r, struct ask *ask, const struct json *jso
         if (!kept)
             return false;
         app_text_append(&ask->said, kept->turns.data, kept->turns.size);
+        app_text_append(&ask->items, app_text_of(&kept->items), kept->items.size);
+        input_items_add_output(&ask->items, &kept->body);
     }
-    return ask_read_responses(ask, json, fault);
+    if (!ask_read_responses(ask, json, fault))
+        return false;
+    input_items_add_request(&ask->items, json);
+    return true;
 }
 
 // What was said before, and the answer.
@@ -124,11 +142,11 @@ void responses_keep(struct responses *r, const struct answer *answer, const stru
         return;
     snprintf(kept.id, sizeof kept.id, "%s", answer->id);
     write_turns(&kept.turns, answer);
+    app_text_append(&kept.items, app_text_of(&answer->ask.items), answer->ask.items.size);
     app_text_append(&kept.body, body->data, body->size);
-    const size_t size = kept.turns.size + kept.body.size;
+    const size_t size = size_of(&kept);
     if (size > RESPONSES_BYTES_MAX) {
-        app_text_free(&kept.turns);
-        app_text_free(&kept.body);
+        kept_free(&kept);
         return;
     }
     while (r->n_kept == RESPONSES_MAX || r->n_bytes + size > RESPONSES_BYTES_MAX)
@@ -139,11 +157,32 @@ void responses_keep(struct responses *r, const struct answer *answer, const stru
 
 // ---------------------------------------------------------------------------------------------------- its route
 
+static void serve_input_items(struct exchange *x, const char *id)
+{
+    struct fault fault;
+    struct text out = { 0 };
+    const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(x->request));
+    const struct kept *kept = find(x->server->responses, id, NULL, &fault);
+    if (kept && input_items_list(&out, &kept->items, query, &fault))
+        exchange_reply(x, 200, "application/json; charset=utf-8", &out);
+    else
+        exchange_fail(x, &fault);
+    app_text_free(&out);
+}
+
+// ID or, to be read only, ID/input_items
 void serve_response(struct exchange *x)
 {
     struct fault fault;
     struct text out = { 0 };
     const bool removes = evhttp_request_get_command(x->request) == EVHTTP_REQ_DELETE;
+    const char *part = strchr(x->rest, '/');
+    if (part && strcmp(part, "/input_items") == 0 && !removes) {
+        char *id = app_memory_copy(x->rest, (size_t)(part - x->rest));
+        serve_input_items(x, id);
+        free(id);
+        return;
+    }
     const struct text *body = responses_find(x->server->responses, x->rest, &fault);
     if (!body) {
         exchange_fail(x, &fault);

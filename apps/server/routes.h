@@ -11,7 +11,7 @@ void serve_messages(struct exchange *x);
 void serve_responses(struct exchange *x);
 
 // responses.c
-void serve_response(struct exchange *x); // one that is kept
+void serve_response(struct exchange *x); // one that is kept, or what it answers
 
 // texts.c
 void serve_count_chat(struct exchange *x);

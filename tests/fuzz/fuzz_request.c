@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/ask.h"
+#include "server/input_items.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -60,6 +61,28 @@ static void check_ask(struct ask *ask)
     karat_free(prompt);
 }
 
+// Whatever a response answers can be listed.
+static void check_items(const struct json *json)
+{
+    struct text items = { 0 }, list = { 0 }, why = { 0 };
+    struct json listed;
+    struct fault fault;
+    input_items_add_request(&items, json);
+    demand(items.size > 0 && input_items_list(&list, &items, "limit=3&order=asc", &fault));
+    demand(app_json_parse(&listed, list.data, list.size, &why));
+    app_json_free(&listed);
+    app_text_free(&items);
+    app_text_free(&list);
+}
+
+static bool read_response(struct ask *ask, const struct json *json, struct fault *fault)
+{
+    if (!ask_read_responses(ask, json, fault))
+        return false;
+    check_items(json);
+    return true;
+}
+
 static bool read_ask(struct ask *ask, const struct json *json, uint8_t dialect, struct fault *fault)
 {
     switch (dialect & 7) {
@@ -69,7 +92,7 @@ static bool read_ask(struct ask *ask, const struct json *json, uint8_t dialect, 
         if (dialect & 8)
             app_text_add(&ask->said,
                          "{\"role\":\"user\",\"content\":\"before\"},{\"role\":\"assistant\",\"content\":\"x\"}");
-        return ask_read_responses(ask, json, fault);
+        return read_response(ask, json, fault);
     case 4:
         return ask_read_completion(ask, json, vocabulary(), fault);
     default:

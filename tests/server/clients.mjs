@@ -110,6 +110,11 @@ const claims = {
         const second = await openai.responses.create({ model: "pebble", temperature: 0, previous_response_id: id, max_output_tokens: 40,
             input: [{ type: "function_call_output", call_id: output[0].call_id, output: "sunny" }] });
         assert.equal(second.output[0].type, "message");
+        const put = []; // page by page
+        for await (const item of openai.responses.inputItems.list(second.id, { limit: 1, order: "asc" })) put.push(item);
+        assert.deepEqual(put.map((item) => item.type), ["message", "function_call", "function_call_output"]);
+        assert.deepEqual(put[0].content, [{ type: "input_text", text: weather[0].content }]);
+        assert.equal(put[2].call_id, output[0].call_id);
         await openai.responses.delete(first.id);
         await assert.rejects(openai.responses.retrieve(first.id), OpenAI.NotFoundError);
     },

@@ -4,6 +4,7 @@ budgets of thought, calls and responses that are kept. Rows and stories are as i
 """
 import json
 import math
+import re
 import sys
 
 from served import Server, program_of
@@ -273,6 +274,52 @@ def a_response_goes_on_from_another(server):
     assert server.ask("GET", f"/v1/responses/{second['id']}")[0] == server.ask("POST", "/v1/responses", third)[0] == 404
 
 
+def input_items(server, id, query=""):
+    status, _, reply = server.ask("GET", f"/v1/responses/{id}/input_items{query}")
+    assert status == 200 and reply["object"] == "list", reply
+    ids = [item["id"] for item in reply["data"]]
+    assert (reply["first_id"], reply["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None)), reply
+    return reply
+
+
+def a_response_tells_what_it_answers(server):
+    ask = {"temperature": 0, "max_output_tokens": 60, "tools": [{"type": "function", **WEATHER["function"]}]}
+    first = server.ask("POST", "/v1/responses", {**ask, "input": "What is the weather in Madrid?", "instructions": "Be kind."})[2]
+    [question] = input_items(server, first["id"])["data"]
+    assert re.fullmatch("msg_[0-9A-Za-z]{32}", question.pop("id")), question
+    assert question == {"type": "message", "status": "completed", "role": "user",
+                        "content": [{"type": "input_text", "text": "What is the weather in Madrid?"}]}, question
+    result = {"type": "function_call_output", "call_id": first["output"][-1]["call_id"], "output": "sunny"}
+    said = {"role": "user", "content": [{"type": "input_text", "text": "And?"}], "id": "msg_mine"}
+    told = {"role": "assistant", "content": "Well."}
+    second = server.ask("POST", "/v1/responses", {**ask, "previous_response_id": first["id"], "input": [result, told, said]})[2]
+    # All that came before it, the last first.
+    latest = input_items(server, second["id"])
+    items = input_items(server, second["id"], "?order=asc")["data"]
+    assert latest["data"] == items[::-1] and latest["has_more"] is False, latest
+    assert [item["type"] for item in items] == ["message", "function_call", "function_call_output", "message", "message"], items
+    assert items[1:2] == first["output"] and items[2] == {**result, "id": items[2]["id"], "status": "completed"}, items
+    assert items[3]["content"] == [{"type": "output_text", "text": "Well.", "annotations": []}], items
+    assert items[4] == {**said, "type": "message", "status": "completed"} and len({item["id"] for item in items}) == 5, items
+    # In pages.
+    ids = [item["id"] for item in items]
+    rows = [("?limit=2", ids[:2:-1], True), (f"?limit=2&after={ids[3]}", ids[2:0:-1], True), (f"?after={ids[1]}&limit=1", ids[:1], False),
+            (f"?order=asc&after={ids[3]}", ids[4:], False), (f"?after={ids[0]}", [], False), ("?limit=100&order=desc", ids[::-1], False)]
+    for query, wanted, more in rows:
+        page = input_items(server, second["id"], query)
+        assert ([item["id"] for item in page["data"]], page["has_more"]) == (wanted, more), (query, page)
+    wrong = [("?limit=0", "limit", "limit is no whole number from 1 to 100"), ("?limit=101", "limit", "limit is no whole number from 1 to 100"),
+             ("?limit=-1", "limit", "limit is no whole number from 1 to 100"), ("?limit=", "limit", "limit is no whole number from 1 to 100"),
+             ("?order=up", "order", 'order is neither "asc" nor "desc"'), ("?after=x", "after", "after is the id of no item of this response"),
+             ("?limit", None, "what follows the question mark cannot be read")]
+    for query, param, sentence in wrong:
+        status, _, reply = server.ask("GET", f"/v1/responses/{second['id']}/input_items{query}")
+        assert (status, reply["error"]["param"], reply["error"]["message"]) == (400, param, sentence), (query, reply)
+    assert server.ask("GET", "/v1/responses/resp_1/input_items")[0] == 404
+    assert server.ask("DELETE", f"/v1/responses/{second['id']}/input_items")[0] == 404
+    assert server.ask("GET", f"/v1/responses/{second['id']}/output_items")[0] == 404
+
+
 def a_response_that_is_not_to_be_kept_is_not(server):
     reply = server.ask("POST", "/v1/responses", {"input": "Hello!", "store": False, "max_output_tokens": 2})[2]
     assert reply["store"] is False and server.ask("GET", f"/v1/responses/{reply['id']}")[0] == 404
@@ -288,7 +335,7 @@ def a_streamed_call_goes_on_by_its_result_alone(server):
     assert second["usage"]["input_tokens_details"]["cached_tokens"] == first["usage"]["total_tokens"] - 1, (first, second)
 
 
-STORIES = [a_response_goes_on_from_another, a_response_that_is_not_to_be_kept_is_not, a_streamed_call_goes_on_by_its_result_alone,
+STORIES = [a_response_goes_on_from_another, a_response_tells_what_it_answers, a_response_that_is_not_to_be_kept_is_not, a_streamed_call_goes_on_by_its_result_alone,
            a_tool_loop_evaluates_nothing_twice, a_call_that_was_changed_is_not_replayed,
            anthropic_and_responses_loops_are_replayed_too, a_thought_keeps_to_its_budget, a_seed_repeats_with_biases_too, log_probabilities_of_a_stream_come_with_their_text, what_a_stop_text_holds_back_is_in_no_token,
            thoughts_and_calls_have_no_tokens, characters_of_several_tokens_are_spelled_by_bytes,
