@@ -159,6 +159,17 @@ static struct snapshot *find_place(struct karat_session *session)
     return place;
 }
 
+// As far as it takes: first what an earlier prompt marked goes, then what others can do without.
+static void make_room(struct karat_session *session, const struct gemma_extent *extent)
+{
+    struct rewind *r = &session->rewind;
+    for (size_t i = 0; i < REWIND_MARKS && !snapshot_fits(r->store, extent); ++i)
+        if (!serves_a_mark(session, &r->snapshots[i]))
+            snapshot_drop(&r->snapshots[i], r->store);
+    while (!snapshot_fits(r->store, extent) && snapshot_store_give_up(r->store))
+        ;
+}
+
 static void set_aside(struct karat_session *session, uint32_t mark)
 {
     struct rewind *r = &session->rewind;
@@ -170,6 +181,7 @@ static void set_aside(struct karat_session *session, uint32_t mark)
     if (reach == mark || extent.first > first_seen(shape, mark) || !place)
         return;
     snapshot_drop(place, r->store);
+    make_room(session, &extent);
     snapshot_take(place, r->store, &extent, &(struct snapshot_piece){ session->state, extent }, 1, 0);
 }
 
@@ -228,6 +240,14 @@ void rewind_thin(struct karat_session *session, const uint32_t *at, uint32_t n)
     for (size_t i = 0; i < REWIND_MARKS; ++i)
         if (!serves_a_mark(session, &r->snapshots[i]))
             snapshot_drop(&r->snapshots[i], r->store);
+}
+
+bool rewind_has_snapshots(const struct karat_session *session)
+{
+    for (size_t i = 0; i < REWIND_MARKS; ++i)
+        if (session->rewind.snapshots[i].state)
+            return true;
+    return false;
 }
 
 struct snapshot rewind_part_with(struct karat_session *session, const struct snapshot *snapshot)

@@ -67,6 +67,8 @@ struct rewind_source rewind_source(const struct karat_session *session, uint32_t
 // Drops the snapshots that are good for none of these positions.
 void rewind_thin(struct karat_session *session, const uint32_t *at, uint32_t n);
 
+bool rewind_has_snapshots(const struct karat_session *session);
+
 // The snapshot becomes the caller's.
 struct snapshot rewind_part_with(struct karat_session *session, const struct snapshot *snapshot);
 

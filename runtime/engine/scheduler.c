@@ -62,6 +62,8 @@ static enum karat_status create_slots(struct karat_scheduler *s, const struct ge
     TRY(gemma_workspace_create(&s->workspace, &model->shape, plan, model->device, err));
     TRY(gemma_workspace_create(&s->few, &model->shape, few, model->device, err));
     TRY(snapshot_store_create(&s->store, model, plan->cache, err));
+    s->store->give_up = slots_give_up;
+    s->store->user = s;
     s->shelf.store = s->store;
     for (uint32_t i = 0; i < s->counts.n_slots; ++i)
         TRY(session_create(&s->slots[i].session, model, plan, s->workspace, s->store, false, err));

@@ -73,6 +73,9 @@ void request_report_cancelled(struct karat_scheduler *s, struct request *request
 // Gives free slots to those who wait; returns a list of those who wait in vain. The mutex is held.
 struct request *slots_assign(struct karat_scheduler *s);
 
+// Of the free slot used longest ago that has any: the snapshots go. False: none has. For the store of snapshots.
+bool slots_give_up(void *scheduler);
+
 // The slot's session knows what it can of the prompt before its first step.
 enum karat_status slot_begin(struct karat_scheduler *s, struct slot *slot, struct karat_error *err);
 

@@ -156,8 +156,9 @@ static bool take(struct shelf *shelf, struct shelf_entry *entry, struct karat_se
     const bool moves = from->snapshot && !from->early;
     const struct gemma_extent all = { from->first, moves ? from->first : from->n, from->n };
     const uint64_t bytes = gemma_extent_bytes(shape_of(shelf), &all, shelf->store->cache);
-    if (!could_fit(shelf, bytes))
-        return false;
+    while (!could_fit(shelf, bytes))
+        if (!snapshot_store_give_up(shelf->store))
+            return false;
     for (uint64_t freed = 0; !take_both(shelf, entry, session, from);) {
         struct shelf_entry *victim = find_victim(shelf);
         if (!victim || freed > 2 * bytes)

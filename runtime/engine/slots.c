@@ -78,6 +78,21 @@ struct request *slots_assign(struct karat_scheduler *s)
 
 // ------------------------------------------------------------------------------------------------ prefixes
 
+bool slots_give_up(void *scheduler)
+{
+    struct karat_scheduler *s = scheduler;
+    struct slot *oldest = NULL;
+    for (uint32_t i = 0; i < s->counts.n_slots; ++i) {
+        struct slot *slot = &s->slots[i];
+        if (!slot->request && rewind_has_snapshots(slot->session) &&
+            (!oldest || slot->last_used_ns < oldest->last_used_ns))
+            oldest = slot;
+    }
+    if (oldest)
+        rewind_thin(oldest->session, NULL, 0);
+    return oldest;
+}
+
 // Keeps what the slot's next request, which has n_own tokens in common with it, will write over.
 static void keep(struct karat_scheduler *s, struct slot *slot, uint32_t n_own)
 {
@@ -123,7 +138,9 @@ static enum karat_status recall(struct karat_scheduler *s, struct slot *slot, st
     const struct token_ids *ids = &slot->request->prompt.ids;
     uint32_t n_own = session_reusable(session, ids->ids, ids->n_ids);
     if (karat_session_length(session) > 0 && !goes_on(session, n_own)) {
-        find(s, ids, n_own); // what is wanted now is not what makes room
+        const struct finding wanted = find(s, ids, n_own);
+        if (wanted.slot) // what is wanted now is not what makes room
+            wanted.slot->last_used_ns = clock_ns();
         keep(s, slot, n_own);
         n_own = session_reusable(session, ids->ids, ids->n_ids); // a snapshot may be on the shelf now
     }

@@ -56,6 +56,11 @@ cleanup:
     return status;
 }
 
+bool snapshot_store_give_up(struct snapshot_store *store)
+{
+    return store->give_up && store->give_up(store->user);
+}
+
 uint64_t snapshot_store_used(const struct snapshot_store *store)
 {
     return store->all.device - store->left.device + store->all.host - store->left.host;
@@ -75,6 +80,12 @@ void snapshot_store_set_budget(struct snapshot_store *store, uint64_t wish)
     store->all =
         snapshot_budget(gpu_device_plan(device), gpu_device_snapshot(device), session_free_bytes(store->model), wish);
     store->left = store->all;
+}
+
+bool snapshot_fits(const struct snapshot_store *store, const struct gemma_extent *extent)
+{
+    const uint64_t bytes = gemma_extent_bytes(&store->model->shape, extent, store->cache);
+    return bytes <= store->left.device || bytes <= store->left.host;
 }
 
 static enum karat_status finish_copy(struct snapshot_store *store, struct karat_error *err)

@@ -27,6 +27,9 @@ struct snapshot_store {
     struct gpu_recorder *recorder; // of copies alone: no cancel cuts them short
     enum op_cache_type cache;
     struct snapshot_bytes all, left;
+    // Drops snapshots that are worth less than a new one; false: there are none. NULL: there never are.
+    bool (*give_up)(void *user);
+    void *user;
 };
 
 // Without a budget at first.
@@ -34,6 +37,7 @@ enum karat_status snapshot_store_create(struct snapshot_store **out, const struc
                                         enum op_cache_type cache, struct karat_error *err);
 // snapshot_budget() of the model's device as it is now. Before the first snapshot.
 void snapshot_store_set_budget(struct snapshot_store *store, uint64_t wish);
+bool snapshot_store_give_up(struct snapshot_store *store);        // as its owner says
 uint64_t snapshot_store_used(const struct snapshot_store *store); // bytes of all snapshots
 void snapshot_store_destroy(struct snapshot_store *store);        // after its snapshots
 
@@ -55,6 +59,8 @@ struct snapshot_piece {
 bool snapshot_take(struct snapshot *out, struct snapshot_store *store, const struct gemma_extent *extent,
                    const struct snapshot_piece *pieces, size_t n_pieces, uint64_t spare);
 void snapshot_drop(struct snapshot *snapshot, struct snapshot_store *store);
+// Whether the budget has room for it; the device may have none all the same.
+bool snapshot_fits(const struct snapshot_store *store, const struct gemma_extent *extent);
 
 // Copies [first, n) of the sliding layers of one state and [0, n) of the others of another into a third, and waits.
 // `full` may be `to`: then it is there already.

@@ -378,9 +378,11 @@ struct karat_scheduler_options {
 // Beginnings of prompts are evaluated once. A slot keeps what its last request evaluated. A request that goes on with a
 // slot's conversation gets that slot, any other one the slot used longest ago, and what its prompt has in common with
 // what is known anywhere is copied there: from another slot, busy or not, or from what slots held before, which is set
-// aside as far as prefix_bytes go. What several conversations begin with is given up last. So n answers to one prompt
-// read it once, and more conversations than slots may take turns. One that is set aside takes 20 KiB for each of its
-// tokens, and 200 KiB for each that sliding layers see (of 26B-A4B in f16; 200 MiB at most, as the window is 1024).
+// aside as far as prefix_bytes go. What several conversations begin with is given up last. prefix_bytes bound what
+// slots set aside for themselves as well, and where there is no room for more free slots do without that. So n answers
+// to one prompt read it once, and more conversations than slots may take turns. One that is set aside takes 20 KiB for
+// each of its tokens, and 200 KiB for each that sliding layers see (of 26B-A4B in f16; 200 MiB at most, as the window
+// is 1024).
 //
 // Errors   KARAT_ERR_ARGUMENT, _DEVICE_MEMORY   as karat_session_open()
 KARAT_API enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct karat_model *model,

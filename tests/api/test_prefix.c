@@ -356,6 +356,48 @@ TEST(no_more_is_kept_than_was_allowed)
     karat_scheduler_close(s);
 }
 
+// A prompt of 100 tokens whose answer leaves the rings behind: what is set aside of it are 2 snapshots.
+static uint32_t ask_at_length(struct test *t, struct karat_scheduler *s, uint64_t seed)
+{
+    static uint32_t ids[100];
+    bed_fill(ids, COUNT(ids), seed);
+    return bed_ask(t, s, ids, COUNT(ids), 120);
+}
+
+TEST(free_slots_give_up_what_they_set_aside)
+{
+    static const struct {
+        const char *name;
+        uint32_t n_slots, limit; // of the memory: in tenths of a snapshot, of which two conversations take 40
+        struct {
+            uint64_t seed;
+            uint32_t n_known;
+        } again[3];
+    } rows[] = {
+        { "the one used longest ago, for a busy one", 3, 45, { { 203, 99 }, { 202, 99 }, { 201, 0 } } },
+        { "for a conversation that lost its slot", 2, 40, { { 201, 99 } } },
+    };
+    const struct gemma_extent one = { 0, WINDOW + REWIND_SLACK, 0 };
+    REQUIRE(demo_open(t));
+    const uint64_t bytes = gemma_extent_bytes(&demo->shape, &one, OP_CACHE_F16);
+    for (size_t i = 0; i < COUNT(rows); ++i) {
+        const uint64_t limit = rows[i].limit * bytes / 10;
+        struct karat_scheduler *s = bed_scheduler(t, rows[i].n_slots, limit);
+        t->row = rows[i].name;
+        REQUIRE(s);
+        for (uint64_t seed = 201; seed <= 203; ++seed) {
+            CHECK_UINT(ask_at_length(t, s, seed), 0);
+            CHECK(kept_bytes(s) <= limit);
+        }
+        for (size_t k = 0; k < COUNT(rows[i].again) && rows[i].again[k].seed; ++k) {
+            CHECK_UINT(ask_at_length(t, s, rows[i].again[k].seed), rows[i].again[k].n_known);
+            CHECK(kept_bytes(s) <= limit && kept_bytes(s) > limit / 2);
+        }
+        karat_scheduler_close(s);
+    }
+    t->row = NULL;
+}
+
 TEST(a_crowd_of_conversations_pushes_out_the_oldest)
 {
     static uint32_t ids[40];
