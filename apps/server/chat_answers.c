@@ -154,7 +154,7 @@ int64_t chat_answer_begin(struct chats *chats, int64_t chat, int64_t question, c
     const struct chat_message message = {
         .chat = chat, .parent = question, .role = "assistant", .state = CHAT_STATE_GROWING
     };
-    if (read_ask(chats, question, options, &ask, why) && chat_store_add(chats->store, &message, &id, why)) {
+    if (read_ask(chats, question, options, &ask, why) && chats_add(chats, &message, &id, why)) {
         app_text_clear(&chats->fault);
         answer_start_unattended(chats->server, &ask, &writer_live, live_create(chats, chat, id, options));
     }
@@ -198,7 +198,7 @@ void serve_message(struct exchange *x, int64_t chat)
         .content = app_text_of(&content),
         .state = CHAT_STATE_DONE,
     };
-    if ((parent != 0 || wanted == 0) && chat_store_add(chats->store, &message, &question, &why))
+    if ((parent != 0 || wanted == 0) && chats_add(chats, &message, &question, &why))
         answer = chat_answer_begin(chats, chat, question, &options, &why);
     app_text_free(&content);
     app_text_free(&options);

@@ -113,7 +113,7 @@ static int64_t add_result(struct chats *chats, int64_t chat, int64_t after, cons
         .call_id = app_text_of(&wanted->id),
         .state = state,
     };
-    return chat_store_add(chats->store, &message, &id, why) ? id : 0;
+    return chats_add(chats, &message, &id, why) ? id : 0;
 }
 
 static void on_run_done(void *user, const struct text *answer)

@@ -12,6 +12,7 @@
 #include "common/platform.h"
 #include "server/routes.h"
 #include "server/tool_runs.h"
+#include "server/watchers.h"
 
 #define LIST_MAX 1000u
 
@@ -66,6 +67,7 @@ void chats_close(struct chats *chats)
         return;
     chats->closing = true;
     tool_runs_close(chats->runs);
+    watchers_tell(chats, 0, 0);
     chat_store_close(chats->store);
     app_text_free(&chats->why);
     app_text_free(&chats->fault);
@@ -142,6 +144,14 @@ struct text chats_options(const struct exchange *x)
     return options;
 }
 
+bool chats_add(struct chats *chats, const struct chat_message *message, int64_t *id, struct text *why)
+{
+    const bool ok = chat_store_add(chats->store, message, id, why);
+    if (ok && message->parent != 0)
+        watchers_tell(chats, message->chat, message->parent);
+    return ok;
+}
+
 // ---------------------------------------------------------------------------------------------------- chats
 
 static void serve_read(struct exchange *x, int64_t chat)
@@ -194,12 +204,14 @@ static void serve_change(struct exchange *x, int64_t chat)
 static void serve_remove(struct exchange *x, int64_t chat)
 {
     struct text why = { 0 };
-    if (live_find(x->server->chats, chat, 0))
+    if (live_find(x->server->chats, chat, 0)) {
         chats_fail(x, ERROR_INVALID, "an answer is being given in this chat; stop it first");
-    else if (chat_store_remove(x->server->chats->store, chat, &why))
+    } else if (chat_store_remove(x->server->chats->store, chat, &why)) {
+        watchers_tell(x->server->chats, chat, 0);
         chats_reply_done(x);
-    else
+    } else {
         chats_fail_stored(x, &why);
+    }
 }
 
 static void serve_new(struct exchange *x)
@@ -305,6 +317,8 @@ static void serve_of(struct exchange *x, int64_t chat, const char *part, int64_t
         serve_again(x, chat);
     else if (posts && strcmp(part, "calls") == 0 && message == 0)
         serve_call(x, chat);
+    else if (gets && strcmp(part, "messages") == 0 && message > 0 && strcmp(action, "next") == 0)
+        serve_next(x, chat, message);
     else if (gets && strcmp(part, "answers") == 0 && message > 0 && !*action)
         serve_follow(x, chat, message);
     else if (posts && strcmp(part, "answers") == 0 && message > 0 && strcmp(action, "stop") == 0)

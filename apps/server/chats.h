@@ -2,7 +2,8 @@
 //
 // The requests, as page/src/api.js lists them: /tools, /chats, /chats/ID, and below it messages, answers and calls.
 // Only the server's own page may ask, for other pages of this machine have no business with what was said here, nor
-// with tools. chats.c keeps chats, chat_answers.c has them answered, chat_calls.c has tools called, live.c shows both.
+// with tools. chats.c keeps chats, chat_answers.c has them answered, chat_calls.c has tools called, live.c shows both,
+// watchers.c tells the pages that did not ask.
 #ifndef SERVER_CHATS_H
 #define SERVER_CHATS_H
 
@@ -27,6 +28,8 @@ int64_t chats_id_at(const struct json *json, const char *name);
 bool chats_may_begin(struct exchange *x, int64_t chat);
 // The "options" of the body, as they came.
 struct text chats_options(const struct exchange *x);
+// Stores a message, and tells the pages that wait for one there. As chat_store_add().
+bool chats_add(struct chats *chats, const struct chat_message *message, int64_t *id, struct text *why);
 
 // ---------------------------------------------------------------------------------------------------- answers
 

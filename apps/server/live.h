@@ -10,12 +10,14 @@
 struct answer;
 struct tool_run;
 struct tool_runs;
+struct watcher;
 
 struct chats {
     struct server *server;
     struct chat_store *store; // NULL: see why
     struct text why;
     struct live *lives;
+    struct watcher *watchers;
     struct tool_runs *runs; // NULL: there are no tools
     struct text fault;      // of the answer that failed last
     bool closing;

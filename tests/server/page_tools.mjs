@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { composer, finished, folder, modules, open, picture, say, serve, setTemperature } from "./page_bed.mjs";
+import { answers, composer, finished, folder, modules, open, picture, say, serve, setTemperature } from "./page_bed.mjs";
 
 const QUESTION = "What is the weather in Oslo?";
 const ANSWER = "It is sunny in Oslo, 21 degrees.";
@@ -129,6 +129,26 @@ export const toolClaims = {
         await say(page, QUESTION); // the demo model calls all the same
         await finished(page);
         assert.equal(await question(page).count(), 0);
+        await done(page);
+    },
+
+    async "a call that is decided in one tab goes on in the other"(tools) {
+        const page = await ask(tools.url);
+        const other = await page.context().newPage();
+        await other.goto(page.url());
+        await question(other).waitFor();
+        await button(page, "Allow once").click();
+        await other.getByText(ANSWER).waitFor();
+        await finished(other);
+        assert.equal(await question(other).count(), 0);
+        // And the other way round, denied.
+        await say(other, QUESTION);
+        await page.getByText(ANSWER).waitFor();
+        await page.reload();
+        await question(page).waitFor();
+        await button(other, "Deny").click();
+        await question(page).waitFor({ state: "detached" });
+        await answers(page).nth(3).waitFor();
         await done(page);
     },
 

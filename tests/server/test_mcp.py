@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import sqlite3
 import subprocess
@@ -190,6 +191,55 @@ def check_replay(bed):
         yield from expect(f"known after a call, thinking {thinking}", counts(bed)[0] - before[0] - first[0], sum(first))
 
 
+class Watcher:
+    """Waits for what follows a message."""
+
+    def __init__(self, bed, chat, message):
+        self.connection = bed.server.connect()
+        self.connection.request("GET", f"/chats/{chat}/messages/{message}/next")
+        self.reply = self.connection.getresponse()
+        self.first = self.reply.readline(), self.reply.readline()
+
+    def waits(self):
+        return not select.select([self.connection.sock], [], [], 0.3)[0]
+
+    def rest(self):
+        text = self.reply.read().decode()
+        self.connection.close()
+        return text
+
+
+def check_next(bed):
+    """Every page that shows a call learns of the decision, whoever made it."""
+    waiting, followed = 'data: {"kind":"waiting"}\n\n', 'data: {"kind":"followed"}\n\n'
+    chat = bed.new_chat()
+    call = bed.say(chat, QUESTION.format("Oslo"))[1]["answer"]
+    question = bed.settled(chat)[0]["id"]
+    path = f"/chats/{chat}/messages"
+    yield from refused("another page", bed.ask("GET", f"{path}/{call}/next", None, {"Origin": "http://localhost:3000"}), 403,
+                       "chats are for the server's own page only")
+    yield from refused("what is not there", bed.ask("GET", f"{path}/9999/next"), 404, "there is no message 9999")
+    yield from refused("another part", bed.ask("GET", f"{path}/{call}"), 404, "there is no such request for chats")
+    yield from expect("what is followed already", bed.ask("GET", f"{path}/{question}/next")[1], waiting + followed)
+    elsewhere = bed.new_chat()
+    other = bed.say(elsewhere, QUESTION.format("Oslo"))[1]["answer"]
+    bed.settled(elsewhere)
+    watchers = [Watcher(bed, chat, call), Watcher(bed, chat, call), Watcher(bed, elsewhere, other)]
+    watchers[1].connection.close()  # who left is not told
+    yield from expect("nothing follows yet", [w.waits() for w in watchers[::2]], [True, True])
+    bed.decide(chat, call, "deny")
+    yield from expect("a call that was denied", watchers[0].rest(), followed)
+    yield from expect("another chat's call waits on", watchers[2].waits(), True)
+    bed.ask("DELETE", f"/chats/{elsewhere}")
+    yield from expect("a chat that was removed", watchers[2].rest(), followed)
+    call = bed.say(chat, QUESTION.format("Oslo"), bed.settled(chat)[-1]["id"])[1]["answer"]
+    bed.settled(chat)
+    last = Watcher(bed, chat, call)
+    bed.stop()  # whoever waits
+    last.connection.close()
+    bed.start()
+
+
 def check_api(bed):
     body = {"messages": [{"role": "user", "content": QUESTION.format("Oslo")}], "temperature": 0}
     _, reply = bed.ask("POST", "/v1/chat/completions", body)
@@ -298,7 +348,7 @@ def main():
         print("skipped: no node, or no SDK; third_party/setup.sh tests installs both")
         return 77
     faults = []
-    checks = [check_permission, check_replay, check_api, check_stop, check_always, check_unasked]
+    checks = [check_permission, check_replay, check_next, check_api, check_stop, check_always, check_unasked]
     with tempfile.TemporaryDirectory() as folder:
         bed = Bed(program, modules.resolve(), folder)
         faults += check_program(bed)

@@ -11,6 +11,8 @@
 //     POST   /chats/ID/answers         {parent, options} -> {answer, fault?}: another answer to a question
 //     GET    /chats/ID/answers/ID      events of an answer: first all of it so far, then what is added
 //     POST   /chats/ID/answers/ID/stop an answer, or a tool that runs
+//     GET    /chats/ID/messages/ID/next a stream that says {kind: "followed"} once another message follows this one, from
+//                                      wherever
 //     POST   /chats/ID/calls           {after, verdict: "once" | "always" | "deny" | "again", declaration, options}: the user's
 //                                      word on the call whose result would follow message `after`
 //     GET    /tools                    [{name, server, declaration}]: what the model may call. A declaration is JSON as a text,
@@ -77,6 +79,19 @@ export async function follow(chat, answer, onEvent, signal) {
         if (fault.name === "AbortError") throw fault; // anything else is the end of the connection
     }
     throw new Refusal(0, "The connection to the server broke.");
+}
+
+// Until another message follows this one, or the signal says so.
+export async function followed(chat, message, signal) {
+    for (;;) {
+        try {
+            const reply = await ask("GET", `/chats/${chat}/messages/${message}/next`, undefined, signal);
+            for await (const event of events(reply.body)) if (event.kind === "followed") return;
+        } catch (fault) {
+            if (fault.name === "AbortError" || fault.status) throw fault;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 3000)); // the server may be on its way back
+    }
 }
 
 // The JSON of each "data:" line of a stream of bytes.

@@ -9,7 +9,7 @@ import { Message } from "./message.jsx";
 import { Sidebar } from "./sidebar.jsx";
 import { temperature } from "./temperature.js";
 import { applyTheme } from "./theme.js";
-import { branchTo, newestTip, titleOf } from "./tree.js";
+import { branchTo, newestTip, titleOf, waitsAfter } from "./tree.js";
 import "./style.css";
 
 const EMPTY = { id: null, title: "", system: "", tip: null, always: [], messages: [] };
@@ -95,6 +95,17 @@ function useChat(onFault, onListChanged) {
     return { chat, setChat, follow, open, refresh };
 }
 
+// Whether the page is on the screen.
+function useShown() {
+    const [shown, setShown] = useState(!document.hidden);
+    useEffect(() => {
+        const turn = () => setShown(!document.hidden);
+        document.addEventListener("visibilitychange", turn);
+        return () => document.removeEventListener("visibilitychange", turn);
+    }, []);
+    return shown;
+}
+
 function App() {
     const [listVersion, setListVersion] = useState(0);
     const [fault, setFault] = useState(null);
@@ -123,6 +134,17 @@ function App() {
         addEventListener("hashchange", turn);
         return () => removeEventListener("hashchange", turn);
     }, []);
+
+    // A call may be decided in another tab. Nobody looks at a hidden one, and a browser has few connections for all of them.
+    const waiting = waitsAfter(branch);
+    const shown = useShown();
+    const deciding = useRef(false);
+    useEffect(() => {
+        if (!waiting || !shown) return undefined;
+        const abort = new AbortController();
+        api.followed(chat.id, waiting, abort.signal).then(() => deciding.current || refresh(chat.id), () => {});
+        return () => abort.abort();
+    }, [chat.id, waiting, shown]);
 
     useEffect(() => {
         document.title = chat.title ? `${chat.title} - karat` : "karat";
@@ -182,10 +204,11 @@ function App() {
         await reload(chat.id, await api.answerAgain(chat.id, message.parent, options));
     });
     const decide = (after, verdict, tool) => attempt(async () => {
-        atEnd.current = true;
+        atEnd.current = deciding.current = true;
         try {
             await api.decide(chat.id, after.id, verdict, tool?.declaration, options);
         } finally {
+            deciding.current = false;
             readTools();
             await refresh(chat.id);
         }

@@ -38,6 +38,12 @@ export function callsOf(branch, message) {
     }));
 }
 
+// The message that the result of a call would follow which waits for the user's word at the end of the branch; null: none does.
+export function waitsAfter(branch) {
+    const answer = branch.findLast((m) => m.role === "assistant");
+    return (answer && callsOf(branch, answer).find((entry) => entry.waits)?.after.id) ?? null;
+}
+
 // A chat is called after its first question.
 export function titleOf(question) {
     const line = question.trim().split(/\s+/).join(" ");

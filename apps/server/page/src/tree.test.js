@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { branchTo, callsOf, newestTip, siblings, titleOf } from "./tree.js";
+import { branchTo, callsOf, newestTip, siblings, titleOf, waitsAfter } from "./tree.js";
 
 const m = (id, parent) => ({ id, parent });
 // 1 - 2 - 4 - 6
@@ -38,6 +38,9 @@ test("results belong to the calls in their order, and the first call without one
     assert.deepEqual(shown(result(3)), [[3, 2, false], [undefined, 3, true], [undefined, undefined, false]]);
     assert.deepEqual(shown(result(3, "growing")), [[3, 2, false], [undefined, 3, false], [undefined, undefined, false]]);
     assert.deepEqual(shown(result(3), result(4), result(5), { id: 6, role: "assistant" }), [[3, 2, false], [4, 3, false], [5, 4, false]]);
+    const waits = (...rest) => waitsAfter([m(1, null), asked, ...rest]);
+    assert.deepEqual([waits(), waits(result(3)), waits(result(3, "growing"))], [2, 3, null]);
+    assert.deepEqual([waits(result(3), result(4), result(5)), waits(result(3), { role: "user" }), waitsAfter([m(1, null)])], [null, null, null]);
     assert.deepEqual(shown({ id: 3, role: "user" })[0], [undefined, 2, false]);
     asked.state = "stopped";
     assert.deepEqual(shown()[0], [undefined, 2, false]);
