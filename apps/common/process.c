@@ -270,25 +270,52 @@ static bool open_pipe(HANDLE *ours, HANDLE *theirs, bool we_write)
     return true;
 }
 
+// A list of handles that a child gets, and no others: not the connections that a server has accepted, which are
+// inherited unless someone says otherwise, nor the pipes of a child that another thread starts meanwhile. The caller
+// deletes and frees it. NULL: there is none, and GetLastError().
+static LPPROC_THREAD_ATTRIBUTE_LIST list_handles(HANDLE *handles, size_t n_handles)
+{
+    SIZE_T size = 0;
+    InitializeProcThreadAttributeList(NULL, 1, 0, &size);
+    LPPROC_THREAD_ATTRIBUTE_LIST list = app_memory_new(1, size);
+    if (!InitializeProcThreadAttributeList(list, 1, 0, &size)) {
+        free(list);
+        return NULL;
+    }
+    if (UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, handles, n_handles * sizeof *handles,
+                                  NULL, NULL))
+        return list;
+    DeleteProcThreadAttributeList(list);
+    free(list);
+    return NULL;
+}
+
 static bool spawn(struct process *p, HANDLE ends[3], const char *const *words)
 {
     struct text line = { 0 };
+    STARTUPINFOEXW start = { .StartupInfo = { .cb = sizeof start,
+                                              .dwFlags = STARTF_USESTDHANDLES,
+                                              .hStdInput = ends[0],
+                                              .hStdOutput = ends[1],
+                                              .hStdError = ends[2] } };
+    PROCESS_INFORMATION made = { 0 };
+    start.lpAttributeList = list_handles(ends, 3);
+    if (!start.lpAttributeList)
+        return false;
     for (; *words; ++words)
         add_word(&line, *words);
     wchar_t *wide = to_wide(line.data);
-    STARTUPINFOW start = { .cb = sizeof start,
-                           .dwFlags = STARTF_USESTDHANDLES,
-                           .hStdInput = ends[0],
-                           .hStdOutput = ends[1],
-                           .hStdError = ends[2] };
-    PROCESS_INFORMATION made = { 0 };
-    const bool ok = CreateProcessW(NULL, wide, NULL, NULL, TRUE, CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW, NULL,
-                                   NULL, &start, &made);
+    const DWORD flags = CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW | EXTENDED_STARTUPINFO_PRESENT;
+    const bool ok = CreateProcessW(NULL, wide, NULL, NULL, TRUE, flags, NULL, NULL, &start.StartupInfo, &made);
+    const DWORD error = GetLastError();
+    DeleteProcThreadAttributeList(start.lpAttributeList);
     if (ok)
         CloseHandle(made.hThread);
     p->child = made.hProcess;
+    free(start.lpAttributeList);
     free(wide);
     app_text_free(&line);
+    SetLastError(error);
     return ok;
 }
 

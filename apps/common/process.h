@@ -12,8 +12,8 @@
 struct process;
 
 // Starts words[0], looked for as the shell does, with the other words as its arguments; both lists end with NULL.
-// `variables`, each "NAME=VALUE", are set for it beside our own environment. Ctrl-C does not reach it. False with one
-// sentence in *fault when there is no such program.
+// `variables`, each "NAME=VALUE", are set for it beside our own environment. Ctrl-C does not reach it, and on Windows
+// it inherits nothing but its three streams. False with one sentence in *fault when there is no such program.
 bool process_start(struct process **out, const char *const *words, const char *const *variables, struct text *fault);
 // Closes its input, gives it two seconds to end by itself, and ends it. NULL is fine.
 void process_end(struct process *process);
