@@ -38,17 +38,24 @@ static void add_id(struct text *out, const struct json *json, size_t item, const
             app_text_format(out, "{\"id\":\"%s%s\"", prefixes[i].prefix, name);
 }
 
+static const char *part_type(const struct json *json, size_t item, const char *type)
+{
+    if (strcmp(type, "reasoning") == 0)
+        return "reasoning_text";
+    return app_json_equals(json, app_json_member(json, item, "role"), "assistant") ? "output_text" : "input_text";
+}
+
 // A text is a list of one part.
-static void add_content(struct text *out, const struct json *json, size_t content, bool of_model)
+static void add_content(struct text *out, const struct json *json, size_t content, const char *part)
 {
     app_text_add(out, ",\"content\":");
     if (!app_json_is(json, content, JSON_STRING)) {
         app_json_raw(json, content, out);
         return;
     }
-    app_text_format(out, "[{\"type\":\"%s\",\"text\":", of_model ? "output_text" : "input_text");
+    app_text_format(out, "[{\"type\":\"%s\",\"text\":", part);
     app_json_raw(json, content, out);
-    app_text_add(out, of_model ? ",\"annotations\":[]}]" : "}]");
+    app_text_add(out, strcmp(part, "output_text") == 0 ? ",\"annotations\":[]}]" : "}]");
 }
 
 static void add_item(struct text *out, const struct json *json, size_t item)
@@ -65,7 +72,7 @@ static void add_item(struct text *out, const struct json *json, size_t item)
     add_id(out, json, item, type.data);
     app_text_format(out, ",\"type\":\"%s\",\"status\":\"completed\"", type.data);
     if (content != JSON_NONE)
-        add_content(out, json, content, app_json_equals(json, app_json_member(json, item, "role"), "assistant"));
+        add_content(out, json, content, part_type(json, item, type.data));
     for (size_t key = app_json_first(json, item); key != JSON_NONE; key = app_json_next(json, item, key)) {
         const size_t value = app_json_next(json, item, key);
         if (!is_one_of(json, key, told)) {
@@ -88,7 +95,7 @@ void input_items_add_request(struct text *items, const struct json *json)
         server_random_name(name, sizeof name - 1);
         app_text_format(items, "%s{\"id\":\"msg_%s\",\"type\":\"message\",\"status\":\"completed\",\"role\":\"user\"",
                         items->size ? "," : "", name);
-        add_content(items, json, input, false);
+        add_content(items, json, input, "input_text");
         app_text_add(items, "}");
         return;
     }

@@ -291,19 +291,20 @@ def a_response_tells_what_it_answers(server):
                         "content": [{"type": "input_text", "text": "What is the weather in Madrid?"}]}, question
     result = {"type": "function_call_output", "call_id": first["output"][-1]["call_id"], "output": "sunny"}
     said = {"role": "user", "content": [{"type": "input_text", "text": "And?"}], "id": "msg_mine"}
-    told = {"role": "assistant", "content": "Well."}
-    second = server.ask("POST", "/v1/responses", {**ask, "previous_response_id": first["id"], "input": [result, told, said]})[2]
+    thought, told = {"type": "reasoning", "content": "Hm."}, {"role": "assistant", "content": "Well."}
+    second = server.ask("POST", "/v1/responses", {**ask, "previous_response_id": first["id"], "input": [result, thought, told, said]})[2]
     # All that came before it, the last first.
     latest = input_items(server, second["id"])
     items = input_items(server, second["id"], "?order=asc")["data"]
     assert latest["data"] == items[::-1] and latest["has_more"] is False, latest
-    assert [item["type"] for item in items] == ["message", "function_call", "function_call_output", "message", "message"], items
+    assert [item["type"] for item in items] == ["message", "function_call", "function_call_output", "reasoning", "message", "message"], items
     assert items[1:2] == first["output"] and items[2] == {**result, "id": items[2]["id"], "status": "completed"}, items
-    assert items[3]["content"] == [{"type": "output_text", "text": "Well.", "annotations": []}], items
-    assert items[4] == {**said, "type": "message", "status": "completed"} and len({item["id"] for item in items}) == 5, items
+    assert items[3]["content"] == [{"type": "reasoning_text", "text": "Hm."}], items
+    assert items[4]["content"] == [{"type": "output_text", "text": "Well.", "annotations": []}], items
+    assert items[5] == {**said, "type": "message", "status": "completed"} and len({item["id"] for item in items}) == 6, items
     # In pages.
     ids = [item["id"] for item in items]
-    rows = [("?limit=2", ids[:2:-1], True), (f"?limit=2&after={ids[3]}", ids[2:0:-1], True), (f"?after={ids[1]}&limit=1", ids[:1], False),
+    rows = [("?limit=3", ids[:2:-1], True), (f"?limit=2&after={ids[3]}", ids[2:0:-1], True), (f"?after={ids[1]}&limit=1", ids[:1], False),
             (f"?order=asc&after={ids[3]}", ids[4:], False), (f"?after={ids[0]}", [], False), ("?limit=100&order=desc", ids[::-1], False)]
     for query, wanted, more in rows:
         page = input_items(server, second["id"], query)
