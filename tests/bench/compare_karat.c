@@ -2,12 +2,15 @@
 //
 //     compare_karat MODEL CONTEXT DEVICE BATCH
 //
-// The model is loaded once; then every line on stdin {"prefill": N, "depth": D} or {"decode": N, "depth": D} is
-// answered by one line on stdout, as compare_llama.mjs does it for the other program, so that both stay warm while they
-// take turns:
+// The model is loaded once; then every line on stdin {"prefill": N, "depth": D}, {"decode": N, "depth": D} or
+// {"decode": N, "prompts": [[ID, ...], ...]} is answered by one line on stdout, as compare_llama.mjs does it for the
+// other program, so that both stay warm while they take turns:
 //
-//     {"ready": "DEVICE NAME", "version": "..."}          once, after loading
-//     {"tokens": N, "seconds": S}                         one per request
+//     {"ready": "DEVICE NAME", "version": "...", "vocabulary": N}    once, after loading
+//     {"tokens": N, "seconds": S}                                    one per request
+//
+// With prompts there is a stream for each, all in one scheduler; 0 tokens say that an answer ended before it was
+// measured.
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +18,16 @@
 #include "common/json.h"
 #include "common/options.h"
 #include "common/platform.h"
+#include "streams.h"
+
+#define LINE_BYTES_MAX (4u << 20)
+
+struct bench {
+    struct karat_model *model;
+    struct karat_session *session;
+    struct bench_bed bed;
+    struct streams streams;
+};
 
 static void fail(const char *text)
 {
@@ -37,16 +50,13 @@ static uint32_t count_member(const struct json *json, const char *key)
     return number > 0 && number < 1e9 ? (uint32_t)number : 0;
 }
 
-static void answer(struct bench_bed *bed, const char *line)
+static void measure_one(struct bench *bench, const struct json *json, struct streams_speed *out)
 {
-    struct json json;
-    struct text fault = { 0 };
+    struct bench_bed *bed = &bench->bed;
     struct karat_error err = { 0 };
     struct bench_round round = { 0 };
-    if (!app_json_parse(&json, line, strlen(line), &fault))
-        fail(fault.data);
-    const uint32_t prefill = count_member(&json, "prefill"), decode = count_member(&json, "decode");
-    const uint32_t depth = count_member(&json, "depth"), n = prefill ? prefill : decode;
+    const uint32_t prefill = count_member(json, "prefill"), decode = count_member(json, "decode");
+    const uint32_t depth = count_member(json, "depth"), n = prefill ? prefill : decode;
     const uint32_t needed = prefill ? bench_prefill_capacity(n, depth) : bench_decode_capacity(n, depth);
     if (n == 0 || needed > bed->capacity)
         fail("a request wants no tokens, or more than CONTEXT holds");
@@ -54,39 +64,89 @@ static void answer(struct bench_bed *bed, const char *line)
         prefill ? bench_prefill(bed, n, depth, &round, &err) : bench_decode(bed, n, depth, &round, &err);
     if (status != KARAT_OK)
         fail(err.text);
-    const unsigned long long n_done = prefill ? n : round.timings.decode_tokens;
-    printf("{\"tokens\": %llu, \"seconds\": %.9g}\n", n_done, round.seconds);
+    *out = (struct streams_speed){ prefill ? n : round.timings.decode_tokens, round.seconds };
+}
+
+static void measure_streams(struct bench *bench, const struct json *json, size_t node, struct streams_speed *out)
+{
+    struct karat_error err = { 0 };
+    struct streams_prompt prompts[STREAMS_MAX];
+    const size_t n = app_json_count(json, node);
+    const uint32_t n_tokens = count_member(json, "decode");
+    if (n == 0 || n > STREAMS_MAX || n_tokens == 0)
+        fail("a request wants no tokens, no streams, or more of them than a scheduler has slots");
+    uint32_t *ids = app_memory_new(json->n_nodes, sizeof *ids), *next = ids;
+    size_t prompt = app_json_first(json, node);
+    for (size_t i = 0; i < n; ++i, prompt = app_json_next(json, node, prompt)) {
+        prompts[i] = (struct streams_prompt){ next, app_json_count(json, prompt) };
+        for (size_t id = app_json_first(json, prompt); id != JSON_NONE; id = app_json_next(json, prompt, id))
+            *next++ = (uint32_t)app_json_number(json, id);
+    }
+    if (streams_decode(&bench->streams, prompts, (uint32_t)n, n_tokens, out, &err) != KARAT_OK)
+        fail(err.text);
+    free(ids);
+}
+
+static void answer(struct bench *bench, const char *line)
+{
+    struct json json;
+    struct text fault = { 0 };
+    struct streams_speed speed;
+    if (!app_json_parse(&json, line, strlen(line), &fault))
+        fail(fault.data);
+    const size_t prompts = app_json_member(&json, 0, "prompts");
+    if (prompts != JSON_NONE)
+        measure_streams(bench, &json, prompts, &speed);
+    else
+        measure_one(bench, &json, &speed);
+    printf("{\"tokens\": %llu, \"seconds\": %.9g}\n", (unsigned long long)speed.n_tokens, speed.seconds);
     fflush(stdout);
     app_json_free(&json);
 }
 
-int main(int argc, char **argv)
+static void open_bench(struct bench *bench, char **argv)
 {
     struct karat_error err = { 0 };
-    struct karat_model *model = NULL;
-    struct karat_session *session = NULL;
+    const struct karat_session_options options = { .n_context = count_argument(argv[2]),
+                                                   .n_batch = count_argument(argv[4]) };
+    if (karat_model_open(&bench->model, argv[1], &(struct karat_model_options){ .device = argv[3] }, &err) !=
+            KARAT_OK ||
+        karat_session_open(&bench->session, bench->model, &options, &err) != KARAT_OK)
+        fail(err.text);
+    bench_bed_init(&bench->bed, bench->session, bench->model, karat_session_capacity(bench->session));
+    bench->streams = (struct streams){ .model = bench->model,
+                                       .n_context = options.n_context,
+                                       .n_batch = options.n_batch,
+                                       .mutex = MUTEX_INIT,
+                                       .changed = CONDITION_INIT };
+}
+
+static void close_bench(struct bench *bench)
+{
+    streams_deinit(&bench->streams);
+    bench_bed_deinit(&bench->bed);
+    karat_session_close(bench->session);
+    karat_model_close(bench->model);
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench;
     struct karat_model_facts facts;
-    struct bench_bed bed;
-    char line[1024];
+    struct text ready = { 0 };
     platform_start(&argc, &argv);
     if (argc != 5)
         fail("usage: compare_karat MODEL CONTEXT DEVICE BATCH");
-    const struct karat_session_options options = { .n_context = count_argument(argv[2]),
-                                                   .n_batch = count_argument(argv[4]) };
-    if (karat_model_open(&model, argv[1], &(struct karat_model_options){ .device = argv[3] }, &err) != KARAT_OK ||
-        karat_session_open(&session, model, &options, &err) != KARAT_OK)
-        fail(err.text);
-    karat_model_describe(model, &facts);
-    bench_bed_init(&bed, session, model, karat_session_capacity(session));
-    struct text ready = { 0 };
+    open_bench(&bench, argv);
+    karat_model_describe(bench.model, &facts);
     app_text_json(&ready, facts.device, strlen(facts.device));
-    printf("{\"ready\": %s, \"version\": \"" KARAT_VERSION "\"}\n", ready.data);
+    printf("{\"ready\": %s, \"version\": \"" KARAT_VERSION "\", \"vocabulary\": %u}\n", ready.data, facts.n_vocab);
     fflush(stdout);
     app_text_free(&ready);
-    while (fgets(line, sizeof line, stdin))
-        answer(&bed, line);
-    bench_bed_deinit(&bed);
-    karat_session_close(session);
-    karat_model_close(model);
+    char *line = app_memory_new(LINE_BYTES_MAX, 1);
+    while (fgets(line, LINE_BYTES_MAX, stdin))
+        answer(&bench, line);
+    free(line);
+    close_bench(&bench);
     return 0;
 }
