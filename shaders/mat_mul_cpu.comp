@@ -1,6 +1,7 @@
 // mat_mul_cpu.comp -- y[t][r] = sum over c of W[r][c] x[t][c] on software devices, up to COLS columns t per workgroup.
 //
-//   W, x, y, -DEXPERTS and DIRECT as in mat_vec.comp; x is read at its device address, its binding tells the recorder
+//   W, x, y, -DEXPERTS and DIRECT as in mat_vec.comp; x is read at its device address, its binding tells the recorder and
+//   serves bound_word()
 //
 //   dispatch   (n_rows / (SUBGROUP * ROWS), n_tokens / COLS or n_tiles or n_pairs, 1), rounded up
 //   requires   32 columns per group, x_stride a multiple of 4, 64-bit integers; the workgroup is one full subgroup
@@ -39,6 +40,11 @@ layout(push_constant) uniform Params {
     mat_mul_cpu_params p;
 };
 
+uint bound_word()
+{
+    return floatBitsToUint(x[0]);
+}
+
 void main()
 {
     uvec2 w = uvec2(p.product.w_low, p.product.w_high);
@@ -66,6 +72,7 @@ void main()
     // Rows beyond the last are its copies, columns beyond the last too: neither is written.
     const uint row = (gl_WorkGroupID.x * SUBGROUP + gl_SubgroupInvocationID) * ROWS;
     n_groups = p.product.n_groups;
+    unknown_zero = p.x_low & 3;
     [[unroll]] for (uint r = 0; r < ROWS; ++r)
         row_at[r] = address_plus(w, min(row + r, p.product.n_rows - 1) * p.product.row_bytes);
     [[unroll]] for (uint t = 0; t < COLS; ++t)

@@ -1,12 +1,17 @@
 // lib/row_product_cpu.glsl -- the inner part of products on software devices: ROWS rows of W times COLS columns per lane.
 //
-// The including shader fills row_at, x_at and n_groups, clears sums and calls add_row(), which adds to them.
+// The including shader fills row_at, x_at, n_groups and unknown_zero, clears sums and calls add_row(), which adds to
+// them. It defines bound_word().
 //
 // Software devices run a subgroup as one vector. There a load costs a dozen steps for all lanes, and as many again when
 // arithmetic stands between loads; a bound check of a buffer costs that for every lane; broadcasting a lane costs two
 // steps; a value carried around a loop is stored and blended every time. So each lane has rows of its own, the body is a
 // whole group of 32 weights, its loads stand together, are 64 bits wide and go through addresses, x included, of which
 // each lane of eight loads its share and broadcasts it.
+//
+// Eight addresses, or eight loads of 64 bits, make a vector of 512 bits where the processor has such. Next to one of
+// those, one of its three units for vectors of 256 bits stands still, and arithmetic takes half as long again. So all
+// loads of a group come first, are cut to 256 bits at once, and a branch keeps compilers from moving any of it.
 #define WIDE_LOADS
 #define CODES_IN_PLACE
 #extension GL_KHR_shader_subgroup_ballot : require
@@ -16,6 +21,14 @@ uint n_groups;        // of 32 columns
 uvec2 row_at[ROWS];   // device addresses
 uvec2 x_at[COLS];     // device addresses
 float sums[ROWS * COLS];
+
+// Zero, which no compiler knows: what is combined with it is cut to 256 bits there and not picked out of 512 where it is
+// used.
+uint unknown_zero;
+
+// Any word, read through a binding. The test of its bounds is the only branch to be had: of an if, software devices run
+// both sides and blend.
+uint bound_word();
 
 // x of 16 columns: value 2 i + half in lane i % X_LANES of load i / X_LANES.
 const uint X_LANES = SUBGROUP < 8 ? SUBGROUP : 8, X_LOADS = 8 / X_LANES;
@@ -29,7 +42,7 @@ x_half load_x_half(uvec2 column, uint g, uint h)
     x_half x;
     const uint lane = gl_SubgroupInvocationID % X_LANES;
     [[unroll]] for (uint i = 0; i < X_LOADS; ++i)
-        x.pair[i] = words2_at(column, 16 * g + 8 * h + i * X_LANES + lane);
+        x.pair[i] = words2_at(column, 16 * g + 8 * h + i * X_LANES + lane) | unknown_zero;
     return x;
 }
 
@@ -174,22 +187,27 @@ void add_half_apart(uint h, x_half x[COLS], half_codes codes[ROWS], weight_group
 
 void add_group(uint g, HEAD head[ROWS])
 {
+    x_half x[2][COLS];
+    half_codes codes[2][ROWS];
     weight_group groups[ROWS];
+    [[unroll]] for (uint h = 0; h < 2; ++h) {
+        [[unroll]] for (uint t = 0; t < COLS; ++t)
+            x[h][t] = load_x_half(x_at[t], g, h);
+        [[unroll]] for (uint r = 0; r < ROWS; ++r)
+            codes[h][r] = load_half(row_at[r], g, h);
+    }
     [[unroll]] for (uint r = 0; r < ROWS; ++r)
         groups[r] = load_group(row_at[r], n_groups, g, head[r]);
+
+    x[0][0].pair[0].x |= min(bound_word(), unknown_zero); // the branch
+
     [[unroll]] for (uint h = 0; h < 2; ++h) {
-        x_half x[COLS];
-        [[unroll]] for (uint t = 0; t < COLS; ++t)
-            x[t] = load_x_half(x_at[t], g, h);
-        half_codes codes[ROWS];
-        [[unroll]] for (uint r = 0; r < ROWS; ++r)
-            codes[r] = load_half(row_at[r], g, h);
         if (COLS == 1)
-            add_half_one(h, x[0], codes, groups);
+            add_half_one(h, x[h][0], codes[h], groups);
         else if (APART)
-            add_half_apart(h, x, codes, groups);
+            add_half_apart(h, x[h], codes[h], groups);
         else
-            add_half_many(h, x, codes, groups);
+            add_half_many(h, x[h], codes[h], groups);
     }
 }
 
