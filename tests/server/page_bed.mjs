@@ -53,7 +53,8 @@ export async function open(url, options) {
 export const picture = async (page, name) => pictures && page.screenshot({ path: join(pictures, `${name}.png`) });
 export const composer = (page) => page.getByLabel("Message", { exact: true });
 export const answers = (page) => page.locator("article.assistant");
-export const finished = (page) => page.locator('article.assistant[aria-busy="false"]').last().waitFor();
+// The last answer there is: those before it have long ended.
+export const finished = (page) => page.locator("article.assistant").last().and(page.locator('[aria-busy="false"]')).waitFor();
 
 export async function say(page, text) {
     await composer(page).fill(text);

@@ -78,8 +78,10 @@ export const toolClaims = {
         const page = await ask(tools.url);
         await button(page, "Always in this chat").click();
         await page.getByText(ANSWER).waitFor();
+        await finished(page); // only then another question is taken
         await say(page, QUESTION);
-        await page.getByText(ANSWER).nth(1).waitFor();
+        await results(page).nth(1).waitFor();
+        await finished(page);
         assert.equal(await question(page).count(), 0);
         const other = await ask(tools.url);
         await done(other);
