@@ -20,6 +20,7 @@
 #include "common/platform.h"
 #include "streams.h"
 
+#define USAGE "usage: compare_karat MODEL CONTEXT DEVICE BATCH"
 #define LINE_BYTES_MAX (4u << 20)
 
 struct bench {
@@ -29,18 +30,18 @@ struct bench {
     struct streams streams;
 };
 
-static void fail(const char *text)
+static bool fail(const char *text)
 {
     fprintf(stderr, "compare_karat: %s\n", text);
-    exit(1);
+    return false;
 }
 
-static uint32_t count_argument(const char *word)
+static bool count_argument(const char *word, uint32_t *out)
 {
     uint64_t count = 0;
-    if (!options_count(word, &count) || count > UINT32_MAX)
-        fail("usage: compare_karat MODEL CONTEXT DEVICE BATCH");
-    return (uint32_t)count;
+    const bool ok = options_count(word, &count) && count <= UINT32_MAX;
+    *out = ok ? (uint32_t)count : 0;
+    return ok;
 }
 
 // A member that is a whole number; 0 where there is none.
@@ -50,7 +51,7 @@ static uint32_t count_member(const struct json *json, const char *key)
     return number > 0 && number < 1e9 ? (uint32_t)number : 0;
 }
 
-static void measure_one(struct bench *bench, const struct json *json, struct streams_speed *out)
+static bool measure_one(struct bench *bench, const struct json *json, struct streams_speed *out)
 {
     struct bench_bed *bed = &bench->bed;
     struct karat_error err = { 0 };
@@ -59,22 +60,21 @@ static void measure_one(struct bench *bench, const struct json *json, struct str
     const uint32_t depth = count_member(json, "depth"), n = prefill ? prefill : decode;
     const uint32_t needed = prefill ? bench_prefill_capacity(n, depth) : bench_decode_capacity(n, depth);
     if (n == 0 || needed > bed->capacity)
-        fail("a request wants no tokens, or more than CONTEXT holds");
+        return fail("a request wants no tokens, or more than CONTEXT holds");
     const enum karat_status status =
         prefill ? bench_prefill(bed, n, depth, &round, &err) : bench_decode(bed, n, depth, &round, &err);
-    if (status != KARAT_OK)
-        fail(err.text);
     *out = (struct streams_speed){ prefill ? n : round.timings.decode_tokens, round.seconds };
+    return status == KARAT_OK || fail(err.text);
 }
 
-static void measure_streams(struct bench *bench, const struct json *json, size_t node, struct streams_speed *out)
+static bool measure_streams(struct bench *bench, const struct json *json, size_t node, struct streams_speed *out)
 {
     struct karat_error err = { 0 };
     struct streams_prompt prompts[STREAMS_MAX];
     const size_t n = app_json_count(json, node);
     const uint32_t n_tokens = count_member(json, "decode");
     if (n == 0 || n > STREAMS_MAX || n_tokens == 0)
-        fail("a request wants no tokens, no streams, or more of them than a scheduler has slots");
+        return fail("a request wants no tokens, no streams, or more of them than a scheduler has slots");
     uint32_t *ids = app_memory_new(json->n_nodes, sizeof *ids), *next = ids;
     size_t prompt = app_json_first(json, node);
     for (size_t i = 0; i < n; ++i, prompt = app_json_next(json, node, prompt)) {
@@ -82,43 +82,60 @@ static void measure_streams(struct bench *bench, const struct json *json, size_t
         for (size_t id = app_json_first(json, prompt); id != JSON_NONE; id = app_json_next(json, prompt, id))
             *next++ = (uint32_t)app_json_number(json, id);
     }
-    if (streams_decode(&bench->streams, prompts, (uint32_t)n, n_tokens, out, &err) != KARAT_OK)
-        fail(err.text);
+    const enum karat_status status = streams_decode(&bench->streams, prompts, (uint32_t)n, n_tokens, out, &err);
     free(ids);
+    return status == KARAT_OK || fail(err.text);
 }
 
-static void answer(struct bench *bench, const char *line)
+static bool measure(struct bench *bench, const struct json *json, struct streams_speed *out)
 {
-    struct json json;
+    const size_t prompts = app_json_member(json, 0, "prompts");
+    return prompts != JSON_NONE ? measure_streams(bench, json, prompts, out) : measure_one(bench, json, out);
+}
+
+static bool answer(struct bench *bench, const char *line)
+{
+    struct json json = { 0 };
     struct text fault = { 0 };
     struct streams_speed speed;
-    if (!app_json_parse(&json, line, strlen(line), &fault))
-        fail(fault.data);
-    const size_t prompts = app_json_member(&json, 0, "prompts");
-    if (prompts != JSON_NONE)
-        measure_streams(bench, &json, prompts, &speed);
-    else
-        measure_one(bench, &json, &speed);
-    printf("{\"tokens\": %llu, \"seconds\": %.9g}\n", (unsigned long long)speed.n_tokens, speed.seconds);
+    const bool is_json = app_json_parse(&json, line, strlen(line), &fault) || fail(fault.data);
+    const bool ok = is_json && measure(bench, &json, &speed);
+    if (ok)
+        printf("{\"tokens\": %llu, \"seconds\": %.9g}\n", (unsigned long long)speed.n_tokens, speed.seconds);
     fflush(stdout);
     app_json_free(&json);
+    app_text_free(&fault);
+    return ok;
 }
 
-static void open_bench(struct bench *bench, char **argv)
+static bool open_bench(struct bench *bench, char **argv)
 {
     struct karat_error err = { 0 };
-    const struct karat_session_options options = { .n_context = count_argument(argv[2]),
-                                                   .n_batch = count_argument(argv[4]) };
+    struct karat_session_options options = { 0 };
+    if (!count_argument(argv[2], &options.n_context) || !count_argument(argv[4], &options.n_batch))
+        return fail(USAGE);
     if (karat_model_open(&bench->model, argv[1], &(struct karat_model_options){ .device = argv[3] }, &err) !=
             KARAT_OK ||
         karat_session_open(&bench->session, bench->model, &options, &err) != KARAT_OK)
-        fail(err.text);
+        return fail(err.text);
     bench_bed_init(&bench->bed, bench->session, bench->model, karat_session_capacity(bench->session));
     bench->streams = (struct streams){ .model = bench->model,
                                        .n_context = options.n_context,
                                        .n_batch = options.n_batch,
                                        .mutex = MUTEX_INIT,
                                        .changed = CONDITION_INIT };
+    return true;
+}
+
+static void say_ready(const struct bench *bench)
+{
+    struct karat_model_facts facts;
+    struct text ready = { 0 };
+    karat_model_describe(bench->model, &facts);
+    app_text_json(&ready, facts.device, strlen(facts.device));
+    printf("{\"ready\": %s, \"version\": \"" KARAT_VERSION "\", \"vocabulary\": %u}\n", ready.data, facts.n_vocab);
+    fflush(stdout);
+    app_text_free(&ready);
 }
 
 static void close_bench(struct bench *bench)
@@ -129,24 +146,18 @@ static void close_bench(struct bench *bench)
     karat_model_close(bench->model);
 }
 
+// Whatever fails, the device is given back before the program ends.
 int main(int argc, char **argv)
 {
-    static struct bench bench;
-    struct karat_model_facts facts;
-    struct text ready = { 0 };
+    struct bench bench = { 0 };
     platform_start(&argc, &argv);
-    if (argc != 5)
-        fail("usage: compare_karat MODEL CONTEXT DEVICE BATCH");
-    open_bench(&bench, argv);
-    karat_model_describe(bench.model, &facts);
-    app_text_json(&ready, facts.device, strlen(facts.device));
-    printf("{\"ready\": %s, \"version\": \"" KARAT_VERSION "\", \"vocabulary\": %u}\n", ready.data, facts.n_vocab);
-    fflush(stdout);
-    app_text_free(&ready);
+    bool ok = argc == 5 ? open_bench(&bench, argv) : fail(USAGE);
     char *line = app_memory_new(LINE_BYTES_MAX, 1);
-    while (fgets(line, LINE_BYTES_MAX, stdin))
-        answer(&bench, line);
+    if (ok)
+        say_ready(&bench);
+    while (ok && fgets(line, LINE_BYTES_MAX, stdin))
+        ok = answer(&bench, line);
     free(line);
     close_bench(&bench);
-    return 0;
+    return ok ? 0 : 1;
 }
