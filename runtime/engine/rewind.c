@@ -159,10 +159,13 @@ static struct snapshot *find_place(struct karat_session *session)
     return place;
 }
 
-// As far as it takes: first what an earlier prompt marked goes, then what others can do without.
+// As far as it takes, and not for what never fits: first what an earlier prompt marked goes, then what others can do
+// without.
 static void make_room(struct karat_session *session, const struct gemma_extent *extent)
 {
     struct rewind *r = &session->rewind;
+    if (!snapshot_could_fit(r->store, extent))
+        return;
     for (size_t i = 0; i < REWIND_MARKS && !snapshot_fits(r->store, extent); ++i)
         if (!serves_a_mark(session, &r->snapshots[i]))
             snapshot_drop(&r->snapshots[i], r->store);

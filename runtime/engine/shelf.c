@@ -156,6 +156,8 @@ static bool take(struct shelf *shelf, struct shelf_entry *entry, struct karat_se
     const bool moves = from->snapshot && !from->early;
     const struct gemma_extent all = { from->first, moves ? from->first : from->n, from->n };
     const uint64_t bytes = gemma_extent_bytes(shape_of(shelf), &all, shelf->store->cache);
+    if (bytes + spare_bytes(shelf->store) > shelf->store->all.device + shelf->store->all.host)
+        return false; // whatever the others gave up
     while (!could_fit(shelf, bytes))
         if (!snapshot_store_give_up(shelf->store))
             return false;

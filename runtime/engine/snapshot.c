@@ -82,10 +82,20 @@ void snapshot_store_set_budget(struct snapshot_store *store, uint64_t wish)
     store->left = store->all;
 }
 
-bool snapshot_fits(const struct snapshot_store *store, const struct gemma_extent *extent)
+static bool holds(const struct snapshot_store *store, const struct gemma_extent *extent, struct snapshot_bytes room)
 {
     const uint64_t bytes = gemma_extent_bytes(&store->model->shape, extent, store->cache);
-    return bytes <= store->left.device || bytes <= store->left.host;
+    return bytes <= room.device || bytes <= room.host;
+}
+
+bool snapshot_fits(const struct snapshot_store *store, const struct gemma_extent *extent)
+{
+    return holds(store, extent, store->left);
+}
+
+bool snapshot_could_fit(const struct snapshot_store *store, const struct gemma_extent *extent)
+{
+    return holds(store, extent, store->all);
 }
 
 static enum karat_status finish_copy(struct snapshot_store *store, struct karat_error *err)

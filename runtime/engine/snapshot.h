@@ -61,6 +61,7 @@ bool snapshot_take(struct snapshot *out, struct snapshot_store *store, const str
 void snapshot_drop(struct snapshot *snapshot, struct snapshot_store *store);
 // Whether the budget has room for it; the device may have none all the same.
 bool snapshot_fits(const struct snapshot_store *store, const struct gemma_extent *extent);
+bool snapshot_could_fit(const struct snapshot_store *store, const struct gemma_extent *extent); // if it were alone
 
 // Copies [first, n) of the sliding layers of one state and [0, n) of the others of another into a third, and waits.
 // `full` may be `to`: then it is there already.

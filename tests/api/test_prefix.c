@@ -398,6 +398,24 @@ TEST(free_slots_give_up_what_they_set_aside)
     t->row = NULL;
 }
 
+TEST(what_never_fits_drives_nothing_out)
+{
+    static uint32_t ids[40];
+    const struct gemma_extent one = { 0, WINDOW + REWIND_SLACK, 0 };
+    REQUIRE(demo_open(t));
+    // Room for what the short conversation sets aside, not for what the long one would.
+    struct karat_scheduler *s = bed_scheduler(t, 2, 7 * gemma_extent_bytes(&demo->shape, &one, OP_CACHE_F16) / 10);
+    REQUIRE(s);
+    bed_fill(ids, COUNT(ids), 211);
+    CHECK_UINT(bed_ask(t, s, ids, COUNT(ids), 120), 0);
+    const uint64_t kept = kept_bytes(s);
+    CHECK(kept > 0);
+    CHECK_UINT(ask_at_length(t, s, 212), 0);
+    CHECK_UINT(kept_bytes(s), kept);
+    CHECK_UINT(bed_ask(t, s, ids, COUNT(ids), 0), COUNT(ids) - 1);
+    karat_scheduler_close(s);
+}
+
 TEST(a_crowd_of_conversations_pushes_out_the_oldest)
 {
     static uint32_t ids[40];
