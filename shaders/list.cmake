@@ -17,6 +17,7 @@ karat_shader(copy)
 # The gpu room's own tests.
 karat_shader(test_scale)
 karat_shader(test_address)
+karat_shader(test_claim)
 karat_shader(test_stream)
 
 # Routers are small and seldom quantised; others take two dispatches.

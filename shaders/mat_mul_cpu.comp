@@ -1,9 +1,9 @@
-// mat_mul_cpu.comp -- y[t][r] = sum over c of W[r][c] x[t][c] on software devices, up to COLS columns t per workgroup.
+// mat_mul_cpu.comp -- y[t][r] = sum over c of W[r][c] x[t][c] on software devices, up to COLS columns t per tile.
 //
 //   W, x, y, -DEXPERTS and DIRECT as in mat_vec.comp; x is read at its device address, its binding tells the recorder and
 //   serves bound_word()
 //
-//   dispatch   (n_rows / (SUBGROUP * ROWS), n_tokens / COLS or n_tiles or n_pairs, 1), rounded up
+//   grid       (n_rows / (SUBGROUP * ROWS), n_tokens / COLS or n_tiles or n_pairs), rounded up; see lib/claim.glsl
 //   requires   32 columns per group, x_stride a multiple of 4, 64-bit integers; the workgroup is one full subgroup
 //   precision  f32; one column: sums in groups of 16
 //   cost       W once per COLS columns, x once per SUBGROUP * ROWS rows; see lib/row_product_cpu.glsl
@@ -39,39 +39,39 @@ layout(binding = MAT_VEC_PLANES, std430) readonly buffer Planes {
 layout(push_constant) uniform Params {
     mat_mul_cpu_params p;
 };
+#include "lib/claim.glsl"
 
 uint bound_word()
 {
     return floatBitsToUint(x[0]);
 }
 
-void main()
+// Rows of the weight by place.x, columns by place.y.
+void make_tile(uvec2 place)
 {
     uvec2 w = uvec2(p.product.w_low, p.product.w_high);
     uint x_row[COLS], y_row[COLS];
 #ifdef EXPERTS
     uvec4 tile;
     if (DIRECT)
-        tile = uvec4(order[gl_WorkGroupID.y], 0, 1, 0);
+        tile = uvec4(order[place.y], 0, 1, 0);
     else
-        tile = tiles[gl_WorkGroupID.y];
+        tile = tiles[place.y];
     const uint n_cols = min(tile.z, COLS);
-    if (n_cols == 0)
-        return;
     w = address_plus(planes[tile.x], p.product.w_low);
     [[unroll]] for (uint t = 0; t < COLS; ++t) {
-        y_row[t] = DIRECT ? gl_WorkGroupID.y : order[tile.y + min(t, n_cols - 1)];
+        y_row[t] = DIRECT ? place.y : order[tile.y + min(t, n_cols - 1)];
         x_row[t] = y_row[t] / p.product.x_divisor;
     }
 #else
-    const uint first = gl_WorkGroupID.y * COLS, n_cols = min(p.product.n_tokens - first, COLS);
+    const uint first = place.y * COLS, n_cols = min(p.product.n_tokens - first, COLS);
     [[unroll]] for (uint t = 0; t < COLS; ++t)
         x_row[t] = y_row[t] = first + min(t, n_cols - 1);
 #endif
 
     // Rows beyond the last are its copies, columns beyond the last too: neither is written.
-    const uint row = (gl_WorkGroupID.x * SUBGROUP + gl_SubgroupInvocationID) * ROWS;
-    n_groups = p.product.n_groups;
+    const uint row = (place.x * SUBGROUP + gl_SubgroupInvocationID) * ROWS;
+    n_groups = n_cols > 0 ? p.product.n_groups : 0;
     unknown_zero = p.x_low & 3;
     [[unroll]] for (uint r = 0; r < ROWS; ++r)
         row_at[r] = address_plus(w, min(row + r, p.product.n_rows - 1) * p.product.row_bytes);
@@ -85,4 +85,11 @@ void main()
         [[unroll]] for (uint r = 0; r < ROWS; ++r)
             if (t < n_cols && row + r < p.product.n_rows)
                 y[y_row[t] * p.product.y_stride + p.product.y_offset + row + r] = sums[r * COLS + t];
+}
+
+void main()
+{
+    uvec2 place;
+    [[dont_unroll]] while (claim_tile(place))
+        make_tile(place);
 }

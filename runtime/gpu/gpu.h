@@ -191,6 +191,10 @@ enum karat_status gpu_upload_finish(struct gpu_upload *upload, struct karat_erro
 // One row of the kernel table. The SPIR-V is reflected and compared with the row; which bindings a kernel reads and
 // writes comes from its readonly/writeonly declarations. Name and code outlive the device: pipelines are found again by
 // the code's address. A kernel never looks at gl_NumWorkGroups, because a slice of a grid sees its own size there.
+//
+// A kernel that claims its tiles is started with a few workgroups, which take the grid's places one after the other
+// (shaders/lib/claim.glsl): so the threads of a software device finish together. Its grid has two dimensions, and its
+// last parameters are a struct gpu_claim, which the recorder fills.
 struct gpu_kernel_desc {
     const char *name;
     const uint32_t *code;
@@ -198,7 +202,16 @@ struct gpu_kernel_desc {
     uint32_t n_buffers;    // bindings 0 .. n_buffers - 1 of set 0
     uint32_t params_bytes; // push constants
     uint32_t n_spec;       // specialisation constants 0 .. n_spec - 1, each 32 bits
+    bool claims;           // its workgroups claim their tiles
     bool full_subgroups;   // require the plan's subgroup size and full subgroups, where the device can
+};
+
+// A slice of the grid of a kernel that claims its tiles.
+struct gpu_claim {
+    uint32_t counter_low, counter_high; // device address of a u32 that is 0 before and after
+    uint32_t first_x, first_y;          // where in the grid the slice begins
+    uint32_t n_x;                       // its width
+    uint32_t n_tiles;                   // its area
 };
 
 // Facts the drivers' compilers report, where they do.

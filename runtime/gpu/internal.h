@@ -95,6 +95,7 @@ struct gpu_kernel {
     VkPipeline pipeline;
     VkPipelineLayout layout;
     uint32_t n_buffers, params_bytes, reads, writes, local_size[3];
+    bool claims;
     _Atomic float ns_per_work; // measured; starts as a guess
     struct gpu_kernel_stats stats;
 };

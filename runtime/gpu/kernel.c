@@ -263,6 +263,7 @@ static enum karat_status make_kernel(struct gpu_kernel *kernel, const struct gpu
     TRY(check_local_size(kernel, desc, spec, &found, err));
     kernel->n_buffers = found.n_buffers;
     kernel->params_bytes = desc->params_bytes;
+    kernel->claims = desc->claims;
     kernel->reads = found.reads;
     kernel->writes = found.writes;
     if ((status = create_pipeline(kernel, desc, spec, err)) != KARAT_OK) {

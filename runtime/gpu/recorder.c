@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gpu/hooks.h"
 
@@ -74,6 +75,7 @@ static void barrier(struct gpu_recorder *r, bool at_end)
                                                              .pMemoryBarriers = &memory });
     hazards_clear(&r->hazards);
     r->has_transfers = false;
+    r->n_claims = 0;
 }
 
 void recorder_queue(struct gpu_recorder *r, struct piece *piece)
@@ -167,15 +169,20 @@ enum karat_status gpu_recorder_discard(struct gpu_recorder *r, struct karat_erro
 
 // ------------------------------------------------------------------------------------------------ recording
 
+static void counted_barrier(struct gpu_recorder *r)
+{
+    barrier(r, false);
+    ++r->counters.n_barriers;
+    ++r->open->n_barriers;
+}
+
 // Places a barrier if the step needs one, and remembers the step. The piece is open.
 static void order(struct gpu_recorder *r, const struct hazard_range *step, size_t n_ranges)
 {
     r->has_transfers |= r->was_dropped;
     if (r->was_dropped || hazards_conflict(&r->hazards, step, n_ranges)) {
         r->was_dropped = false;
-        barrier(r, false);
-        ++r->counters.n_barriers;
-        ++r->open->n_barriers;
+        counted_barrier(r);
     }
     hazards_add(&r->hazards, step, n_ranges);
 }
@@ -216,6 +223,13 @@ static bool check_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
         if (!check_view(r, d->desc->name, &d->buffers[i], seen->storage_alignment > 0 ? seen->storage_alignment : 1,
                         seen->max_storage_range_bytes))
             return false;
+    if (d->desc->claims && d->grid[2] > 1) {
+        recorder_fail(r,
+                      status_fail(&err, KARAT_ERR_INTERNAL, "%s: tiles are claimed in two dimensions, not in %u planes",
+                                  d->desc->name, d->grid[2]),
+                      &err);
+        return false;
+    }
     for (uint32_t i = 0; i < 3; ++i)
         if (d->grid[i] > seen->max_workgroups[i]) {
             recorder_fail(r,
@@ -227,10 +241,6 @@ static bool check_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
     return true;
 }
 
-struct box {
-    uint32_t base[3], count[3];
-};
-
 struct step {
     const struct gpu_dispatch *dispatch;
     const struct gpu_kernel *kernel;
@@ -239,11 +249,10 @@ struct step {
     uint64_t bytes;
 };
 
-static void record_slice(struct gpu_recorder *r, const struct step *step, const struct box *box, double estimate_ns)
+// Pipeline and descriptor set, where others are bound.
+static void bind(struct gpu_recorder *r, const struct step *step)
 {
     const struct VolkDeviceTable *vk = &r->device->vk;
-    if (!pieces_open(r, estimate_ns))
-        return;
     const VkCommandBuffer commands = r->open->commands;
     const struct gpu_kernel *kernel = step->kernel;
     if (r->bound_pipeline != kernel->pipeline) {
@@ -256,24 +265,51 @@ static void record_slice(struct gpu_recorder *r, const struct step *step, const 
                                     NULL);
         r->bound_set = step->set;
     }
-    if (kernel->params_bytes > 0)
-        vk->vkCmdPushConstants(commands, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, kernel->params_bytes,
-                               step->dispatch->params);
-    if (r->device->names)
-        vkCmdBeginDebugUtilsLabelEXT(
-            commands,
-            &(VkDebugUtilsLabelEXT){ .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT, .pLabelName = step->label });
-    // The synchronisation layer of Vulkan 1.3.239 does not look at the other call, so it is kept for slices.
+}
+
+// Parameters and workgroups of the slice. True: it is the grid's first.
+static bool launch(struct gpu_recorder *r, const struct step *step, const struct box *box)
+{
+    const struct VolkDeviceTable *vk = &r->device->vk;
+    const VkCommandBuffer commands = r->open->commands;
+    const struct gpu_kernel *kernel = step->kernel;
     const bool is_first = box->base[0] == 0 && box->base[1] == 0 && box->base[2] == 0;
-    if (is_first)
+    uint32_t n_workgroups = 0;
+    uint8_t params[GPU_PARAMS_MAX];
+    if (kernel->params_bytes > 0)
+        memcpy(params, step->dispatch->params, kernel->params_bytes);
+    if (kernel->claims)
+        n_workgroups = claims_take(r, params, kernel->params_bytes, box);
+    if (kernel->params_bytes > 0)
+        vk->vkCmdPushConstants(commands, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, kernel->params_bytes, params);
+    // The synchronisation layer of Vulkan 1.3.239 does not look at the last call, so it is kept for slices.
+    if (kernel->claims)
+        vk->vkCmdDispatch(commands, n_workgroups, 1, 1);
+    else if (is_first)
         vk->vkCmdDispatch(commands, box->count[0], box->count[1], box->count[2]);
     else
         vk->vkCmdDispatchBase(commands, box->base[0], box->base[1], box->base[2], box->count[0], box->count[1],
                               box->count[2]);
+    return is_first;
+}
+
+static void record_slice(struct gpu_recorder *r, const struct step *step, const struct box *box, double estimate_ns)
+{
+    if (!pieces_open(r, estimate_ns))
+        return;
+    const VkCommandBuffer commands = r->open->commands;
+    if (step->kernel->claims && claims_are_spent(r))
+        counted_barrier(r);
+    bind(r, step);
+    if (r->device->names)
+        vkCmdBeginDebugUtilsLabelEXT(
+            commands,
+            &(VkDebugUtilsLabelEXT){ .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT, .pLabelName = step->label });
+    const bool is_first = launch(r, step, box);
     if (r->device->names)
         vkCmdEndDebugUtilsLabelEXT(commands);
     if (r->timing)
-        pieces_mark(r, (struct mark){ step->label, kernel->name, is_first ? step->bytes : 0 });
+        pieces_mark(r, (struct mark){ step->label, step->kernel->name, is_first ? step->bytes : 0 });
     pieces_charge(r, estimate_ns);
     ++r->counters.n_dispatches;
     ++r->open->n_dispatches;
@@ -319,7 +355,7 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
         recorder_fail(r, status, &err);
         return;
     }
-    if (!check_dispatch(r, d))
+    if (!check_dispatch(r, d) || (kernel->claims && !claims_open(r)))
         return;
     struct step step = { d, kernel, VK_NULL_HANDLE, d->label ? d->label : kernel->name, d->bytes };
     for (uint32_t i = 0; i < kernel->n_buffers && d->bytes == 0; ++i)
@@ -450,6 +486,7 @@ void gpu_recorder_destroy(struct gpu_recorder *r)
     r->device->vk.vkDestroySemaphore(r->device->handle, r->timeline, NULL);
     gpu_set_cache_deinit(&r->sets);
     gpu_timing_destroy(r->timing);
+    gpu_buffer_destroy(r->claims);
     free(r);
 }
 

@@ -58,6 +58,11 @@ struct gpu_recording {
     bool is_ready;       // whole, and cut as it should be
 };
 
+// A slice of a grid.
+struct box {
+    uint32_t base[3], count[3];
+};
+
 struct gpu_recorder {
     struct gpu_device *device;
     struct gpu_plan plan;
@@ -73,8 +78,10 @@ struct gpu_recorder {
     struct gpu_recording *keep; // the round being recorded goes here as well; may be NULL
     uint64_t sets_epoch;        // goes up when all descriptor sets are forgotten
     struct hazards hazards;
-    bool has_transfers; // since the last barrier
-    bool was_dropped;   // with the dropped work went its barriers
+    struct gpu_buffer *claims; // counters of kernels that claim their tiles; NULL until one was recorded
+    uint32_t n_claims;         // counters used since the last barrier
+    bool has_transfers;        // since the last barrier
+    bool was_dropped;          // with the dropped work went its barriers
     VkPipeline bound_pipeline;
     VkDescriptorSet bound_set;
     struct gpu_kernel *kernel;      // of the dispatch being recorded
@@ -108,6 +115,12 @@ bool recorder_check(struct gpu_recorder *r, VkResult result, const char *what);
 
 void queue_push(struct queue *queue, struct piece *piece);
 struct piece *queue_pop(struct queue *queue);
+
+// Makes sure that there are counters, all zero.
+bool claims_open(struct gpu_recorder *r);
+bool claims_are_spent(const struct gpu_recorder *r); // a barrier must come before the next slice
+// Writes struct gpu_claim for the slice, and returns how many workgroups are to be started.
+uint32_t claims_take(struct gpu_recorder *r, uint8_t *params, uint32_t params_bytes, const struct box *box);
 
 // Makes sure there is an open piece that still has room for `estimate_ns`.
 bool pieces_open(struct gpu_recorder *r, double estimate_ns);

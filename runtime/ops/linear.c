@@ -40,7 +40,9 @@ uint64_t linear_experts_bytes(const struct op_weight *w, uint64_t n_rows, uint64
 static struct mat_mul_cpu_params params_with_x(const struct mat_vec_params *product, struct gpu_view x)
 {
     const uint64_t address = gpu_buffer_address(x.buffer) + x.offset;
-    return (struct mat_mul_cpu_params){ *product, (uint32_t)address, (uint32_t)(address >> 32) };
+    return (struct mat_mul_cpu_params){ .product = *product,
+                                        .x_low = (uint32_t)address,
+                                        .x_high = (uint32_t)(address >> 32) };
 }
 
 // Rows [first, first + n) of x and y against all segments of the weight.

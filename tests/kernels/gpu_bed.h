@@ -6,6 +6,7 @@
 
 #include "gpu/gpu.h"
 #include "spv/test_address.h"
+#include "spv/test_claim.h"
 #include "spv/test_scale.h"
 #include "test.h"
 
@@ -24,6 +25,22 @@ static const struct gpu_kernel_desc scale_desc = {
     .n_buffers = 2,
     .params_bytes = sizeof(struct scale_params),
     .n_spec = 2,
+};
+
+struct claim_params {
+    uint32_t grid_x;
+    struct gpu_claim claim;
+};
+
+static const struct gpu_kernel_desc claim_desc = {
+    .name = "test_claim",
+    .code = spv_test_claim,
+    .code_bytes = sizeof spv_test_claim,
+    .n_buffers = 1,
+    .params_bytes = sizeof(struct claim_params),
+    .n_spec = 1,
+    .claims = true,
+    .full_subgroups = true,
 };
 
 struct bed {
@@ -102,6 +119,22 @@ static inline void bed_scale_grid(struct bed *bed, struct gpu_view dst, struct g
 static inline void bed_scale(struct bed *bed, struct gpu_view dst, struct gpu_view src, float scale)
 {
     bed_scale_grid(bed, dst, src, scale, 1, 0, (uint32_t)((dst.size_bytes / 4 + 63) / 64), 1, 1);
+}
+
+// One more in each of dst's u32 of the grid.
+static inline void bed_claim(struct bed *bed, struct gpu_view dst, uint64_t work, uint32_t grid_x, uint32_t grid_y,
+                             uint32_t grid_z)
+{
+    const uint32_t subgroup_size = gpu_device_plan(bed->device)->subgroup_size;
+    gpu_record_dispatch(bed->recorder, &(struct gpu_dispatch){
+                                           .desc = &claim_desc,
+                                           .spec = &subgroup_size,
+                                           .buffers = { dst },
+                                           .params = &(struct claim_params){ .grid_x = grid_x },
+                                           .grid = { grid_x, grid_y, grid_z },
+                                           .work = work,
+                                           .label = "claim",
+                                       });
 }
 
 static inline struct gpu_counters bed_counters(const struct bed *bed)

@@ -144,6 +144,68 @@ TEST(long_grids_are_sliced_and_nothing_is_lost)
     bed_close(t, &bed);
 }
 
+// How many of the first n numbers of a buffer are not what each should be.
+static uint32_t count_others(struct gpu_buffer *buffer, uint32_t n, uint32_t expected)
+{
+    const uint32_t *numbers = gpu_buffer_map(buffer);
+    uint32_t n_others = 0;
+    for (uint32_t i = 0; i < n; ++i)
+        n_others += numbers[i] != expected;
+    return n_others;
+}
+
+TEST(each_tile_is_claimed_once_whatever_the_slices)
+{
+    static const struct {
+        const char *name;
+        uint32_t grid[2];
+    } grids[] = {
+        { "one", { 1, 1 } },        { "fewer than workgroups", { 3, 2 } },
+        { "along x", { 1024, 1 } }, { "along y", { 1, 1024 } },
+        { "both", { 37, 50 } },     { "a few fat rows", { 341, 3 } },
+    };
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const struct gpu_kernel *kernel = NULL;
+    for (size_t i = 0; i < COUNT(grids); ++i) {
+        const uint32_t n = grids[i].grid[0] * grids[i].grid[1];
+        t->row = grids[i].name;
+        const uint32_t subgroup_size = gpu_device_plan(bed.device)->subgroup_size;
+        REQUIRE_OK(gpu_kernel_get(&kernel, bed.device, &claim_desc, &subgroup_size, &bed.err), bed.err);
+        for (int sliced = 0; sliced < 2; ++sliced) {
+            const uint64_t work = sliced ? (uint64_t)(2e9 / (double)gpu_kernel_ns_per_work(kernel)) : 0;
+            memset(gpu_buffer_map(bed.y), 0, BED_BYTES);
+            gpu_recorder_reset(bed.recorder);
+            for (int k = 0; k < 3; ++k)
+                bed_claim(&bed, bed_whole(bed.y), work, grids[i].grid[0], grids[i].grid[1], 1);
+            REQUIRE_OK(bed_run(&bed), bed.err);
+            CHECK_UINT(count_others(bed.y, n, 3), 0);
+            CHECK_UINT(((uint32_t *)gpu_buffer_map(bed.y))[n], 0);
+            CHECK(n < 40 || bed_counters(&bed).n_dispatches >= (sliced ? 40 : 3));
+        }
+    }
+    bed_close(t, &bed);
+}
+
+TEST(counters_of_claims_are_used_again_behind_a_barrier)
+{
+    enum { N = 200, EACH = 64 }; // EACH u32: as far as an alignment goes
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    memset(gpu_buffer_map(bed.y), 0, BED_BYTES);
+    for (uint32_t round = 1; round <= 3; ++round) {
+        gpu_recorder_reset(bed.recorder);
+        for (uint64_t k = 0; k < N; ++k)
+            bed_claim(&bed, (struct gpu_view){ bed.y, k * EACH * 4, EACH * 4 }, 0, EACH / 4, 4, 1);
+        REQUIRE_OK(bed_run(&bed), bed.err);
+        CHECK_UINT(count_others(bed.y, N * EACH, round), 0);
+        CHECK_UINT(bed_counters(&bed).n_barriers, 3); // nothing overlaps, but there are 64 counters
+    }
+    bed_close(t, &bed);
+}
+
 TEST(estimates_follow_the_measured_time)
 {
     struct bed bed;
@@ -609,6 +671,10 @@ TEST(a_fault_while_recording_is_told_by_submit_and_forgotten)
         REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
         CHECK(isnan(bed_floats(bed.y)[0]));
     }
+    t->row = "claims in three dimensions";
+    bed_claim(&bed, bed_whole(bed.y), 0, 1, 1, 2);
+    CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_INTERNAL);
+    CHECK(strstr(bed.err.text, "test_claim: tiles are claimed in two dimensions, not in 2 planes") != NULL);
     t->row = NULL;
     gpu_record_fail(bed.recorder, KARAT_ERR_CONTEXT_FULL, NULL);
     CHECK(gpu_recorder_submit(bed.recorder, &bed.err) == KARAT_ERR_CONTEXT_FULL);
