@@ -20,6 +20,11 @@ karat_shader(test_address)
 karat_shader(test_claim)
 karat_shader(test_stream)
 
+# Caches come in two formats.
+foreach(format F16 F32)
+    karat_shader(attention_cpu NAME attention_cpu_${format} DEFINES FORMAT_${format})
+endforeach()
+
 # Routers are small and seldom quantised; others take two dispatches.
 foreach(format F32 F16 BF16)
     karat_shader(mat_vec NAME mat_vec_route_${format} DEFINES FORMAT_${format} TAIL_ROUTE)

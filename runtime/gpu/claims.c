@@ -5,8 +5,6 @@
 
 // Counters are used in turn, one per slice, and all of them again after a barrier.
 #define COUNTERS_MAX 64u
-// Workgroups that are started: as many as a software device has threads at most.
-#define WORKGROUPS_MAX 32u
 
 bool claims_open(struct gpu_recorder *r)
 {
@@ -43,5 +41,5 @@ uint32_t claims_take(struct gpu_recorder *r, uint8_t *params, uint32_t params_by
         .n_tiles = box->count[0] * box->count[1],
     };
     memcpy(params + params_bytes - sizeof claim, &claim, sizeof claim);
-    return claim.n_tiles < WORKGROUPS_MAX ? claim.n_tiles : WORKGROUPS_MAX;
+    return claim.n_tiles < GPU_CLAIM_WORKGROUPS ? claim.n_tiles : GPU_CLAIM_WORKGROUPS;
 }

@@ -187,6 +187,7 @@ enum karat_status gpu_upload_finish(struct gpu_upload *upload, struct karat_erro
 #define GPU_BUFFERS_MAX 16
 #define GPU_SPEC_MAX 12
 #define GPU_PARAMS_MAX 128
+#define GPU_CLAIM_WORKGROUPS 32u // that are started at most, if they claim their tiles: threads of a software device
 
 // One row of the kernel table. The SPIR-V is reflected and compared with the row; which bindings a kernel reads and
 // writes comes from its readonly/writeonly declarations. Name and code outlive the device: pipelines are found again by

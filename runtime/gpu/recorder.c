@@ -267,13 +267,23 @@ static void bind(struct gpu_recorder *r, const struct step *step)
     }
 }
 
-// Parameters and workgroups of the slice. True: it is the grid's first.
-static bool launch(struct gpu_recorder *r, const struct step *step, const struct box *box)
+static bool is_first(const struct box *box)
+{
+    return box->base[0] == 0 && box->base[1] == 0 && box->base[2] == 0;
+}
+
+// What a kernel both reads and writes, its workgroups may keep for themselves, so that slices must not overlap.
+static bool keeps_memory(const struct gpu_kernel *kernel)
+{
+    return (kernel->reads & kernel->writes) != 0;
+}
+
+// Parameters and workgroups of the slice.
+static void launch(struct gpu_recorder *r, const struct step *step, const struct box *box)
 {
     const struct VolkDeviceTable *vk = &r->device->vk;
     const VkCommandBuffer commands = r->open->commands;
     const struct gpu_kernel *kernel = step->kernel;
-    const bool is_first = box->base[0] == 0 && box->base[1] == 0 && box->base[2] == 0;
     uint32_t n_workgroups = 0;
     uint8_t params[GPU_PARAMS_MAX];
     if (kernel->params_bytes > 0)
@@ -285,12 +295,11 @@ static bool launch(struct gpu_recorder *r, const struct step *step, const struct
     // The synchronisation layer of Vulkan 1.3.239 does not look at the last call, so it is kept for slices.
     if (kernel->claims)
         vk->vkCmdDispatch(commands, n_workgroups, 1, 1);
-    else if (is_first)
+    else if (is_first(box))
         vk->vkCmdDispatch(commands, box->count[0], box->count[1], box->count[2]);
     else
         vk->vkCmdDispatchBase(commands, box->base[0], box->base[1], box->base[2], box->count[0], box->count[1],
                               box->count[2]);
-    return is_first;
 }
 
 static void record_slice(struct gpu_recorder *r, const struct step *step, const struct box *box, double estimate_ns)
@@ -298,18 +307,18 @@ static void record_slice(struct gpu_recorder *r, const struct step *step, const 
     if (!pieces_open(r, estimate_ns))
         return;
     const VkCommandBuffer commands = r->open->commands;
-    if (step->kernel->claims && claims_are_spent(r))
+    if (step->kernel->claims && (claims_are_spent(r) || (keeps_memory(step->kernel) && !is_first(box))))
         counted_barrier(r);
     bind(r, step);
     if (r->device->names)
         vkCmdBeginDebugUtilsLabelEXT(
             commands,
             &(VkDebugUtilsLabelEXT){ .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT, .pLabelName = step->label });
-    const bool is_first = launch(r, step, box);
+    launch(r, step, box);
     if (r->device->names)
         vkCmdEndDebugUtilsLabelEXT(commands);
     if (r->timing)
-        pieces_mark(r, (struct mark){ step->label, step->kernel->name, is_first ? step->bytes : 0 });
+        pieces_mark(r, (struct mark){ step->label, step->kernel->name, is_first(box) ? step->bytes : 0 });
     pieces_charge(r, estimate_ns);
     ++r->counters.n_dispatches;
     ++r->open->n_dispatches;

@@ -23,6 +23,7 @@ struct attention_limits attention_limits_of(const struct gpu_device *device)
     const bool shuffles = (seen->subgroup_operations & SUBGROUP_SHUFFLES) != 0;
     return (struct attention_limits){
         .cpu = plan->cpu,
+        .wide = plan->cpu && plan->int64,
         .lanes = plan->cpu || !shuffles ? 1 : rows_min(8, plan->subgroup_size),
         .subgroup_size = plan->subgroup_size,
         .shared_bytes = rows_min(seen->max_shared_bytes, NOMINAL_SHARED_BYTES),
@@ -88,16 +89,23 @@ static uint64_t part_bytes(uint32_t head_size)
     return (head_size + 2ull) * sizeof(float);
 }
 
+static uint64_t scratch_bytes(bool cpu, bool wide, uint32_t n_tokens, uint32_t n_heads, uint32_t head_size)
+{
+    const uint64_t of_parts = scratch_rows(cpu, n_tokens, n_heads) * part_bytes(head_size);
+    const uint64_t of_weights = wide ? attention_cpu_scratch_bytes() : 0;
+    return of_parts > of_weights ? of_parts : of_weights;
+}
+
 uint64_t attention_scratch_bytes(const struct attention_limits *limits, uint32_t n_tokens, uint32_t n_heads,
                                  uint32_t head_size)
 {
-    return scratch_rows(limits->cpu, n_tokens, n_heads) * part_bytes(head_size);
+    return scratch_bytes(limits->cpu, limits->wide, n_tokens, n_heads, head_size);
 }
 
 uint64_t op_attention_scratch_bytes(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_heads,
                                     uint32_t head_size)
 {
-    return scratch_rows(plan->cpu, n_tokens, n_heads) * part_bytes(head_size);
+    return scratch_bytes(plan->cpu, plan->cpu && plan->int64, n_tokens, n_heads, head_size);
 }
 
 // What one call shares among its dispatches.
@@ -111,17 +119,12 @@ struct pass {
     uint32_t n_parts;               // windows times splits; 1: nothing to join
 };
 
-static uint64_t address_of(struct gpu_view view)
-{
-    return gpu_buffer_address(view.buffer) + view.offset;
-}
-
 static void record_window(const struct pass *p, struct gpu_view y, struct gpu_view q, const struct cache_window *window,
                           uint32_t first_part)
 {
     const struct op_cache *cache = p->cache;
     const uint32_t n_rows = p->n_tokens * (p->shape->n_heads / cache->n_kv_heads);
-    const uint64_t keys = address_of(window->keys), values = address_of(window->values);
+    const uint64_t keys = rows_address(window->keys), values = rows_address(window->values);
     uint64_t n_keys = p->shape->last_position + 1;
     if (p->shape->window > 0 && n_keys > p->shape->window)
         n_keys = p->shape->window;
@@ -174,12 +177,32 @@ static void record_window(const struct pass *p, struct gpu_view y, struct gpu_vi
                 });
 }
 
+// Tokens in chunks whose rows fit a binding.
+static void record_cpu(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,
+                       struct gpu_view step, struct gpu_view scratch, const struct op_attention_shape *shape,
+                       const struct attention_limits *limits)
+{
+    const uint64_t row_bytes = (uint64_t)shape->n_heads * cache->head_size * sizeof(float);
+    const uint32_t window = rows_per_window(gpu_recorder_plan(rec), row_bytes);
+    struct op_attention_shape chunk = *shape;
+    for (uint32_t first = 0; first < shape->n_tokens; first += chunk.n_tokens) {
+        chunk.n_tokens = rows_min(window, shape->n_tokens - first);
+        attention_cpu_record(rec, rows_view(y, first * row_bytes, chunk.n_tokens * row_bytes),
+                             rows_view(q, first * row_bytes, chunk.n_tokens * row_bytes), cache, step, scratch, &chunk,
+                             first, limits->subgroup_size);
+    }
+}
+
 void attention_record(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q, const struct op_cache *cache,
                       struct gpu_view step, struct gpu_view scratch, struct gpu_view counters,
                       const struct op_attention_shape *shape, const struct attention_limits *limits)
 {
     struct cache_window window;
     uint32_t n_windows = 0;
+    if (attention_cpu_fits(limits, cache, shape)) {
+        record_cpu(rec, y, q, cache, step, scratch, shape, limits);
+        return;
+    }
     for (uint32_t slot = 0; slot < cache->n_slots; ++n_windows)
         slot = cache_window(&window, cache, limits->window_bytes, slot);
 
@@ -225,6 +248,8 @@ void op_attention(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q
 
 bool kernel_list_attention(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
 {
+    if (plan->cpu && plan->int64 && !attention_cpu_list(plan, visit, user))
+        return false;
     static const struct {
         uint32_t n_heads, n_kv_heads, head_size, window;
     } kinds[] = { { 16, 8, 256, 1024 }, { 16, 2, 512, 0 } };

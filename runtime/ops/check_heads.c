@@ -203,7 +203,7 @@ void check_attention(struct check *c, const void *shape)
     if (s->window_bytes > 0)
         limits.window_bytes = s->window_bytes;
     if (s->lanes > 0) {
-        limits.cpu = false;
+        limits.cpu = limits.wide = false;
         limits.lanes = s->lanes < limits.subgroup_size ? s->lanes : limits.subgroup_size;
         limits.subgroup_size = s->lanes == 4 ? 16 : 32; // as Intel has them, as others have
     }

@@ -7,6 +7,7 @@
 #include "ops/ops.h"
 #include "shared/add_norm.h"
 #include "shared/attention.h"
+#include "shared/attention_cpu.h"
 #include "shared/claim.h"
 #include "shared/copy.h"
 #include "shared/embed.h"
@@ -48,16 +49,16 @@
 #define FORMAT(NAME, module, format, buffers, params, specs, full) \
     [KERNEL_##NAME + QTYPE_##format] = ROW(#module "." #format, spv_##module##_##format, buffers, params, specs, full)
 
-// The same for software devices: its workgroups claim their tiles.
-#define CLAIMS(NAME, module, format, buffers, params, specs) \
-    [KERNEL_##NAME + QTYPE_##format] = {                     \
-        .name = #module "." #format,                         \
-        CODE(spv_##module##_##format),                       \
-        .n_buffers = (buffers),                              \
-        .params_bytes = sizeof(struct params),               \
-        .n_spec = (specs),                                   \
-        .claims = true,                                      \
-        .full_subgroups = true,                              \
+// The same for software devices, in whatever row: its workgroups claim their tiles.
+#define CLAIMS(row, module, format, buffers, params, specs) \
+    [row] = {                                               \
+        .name = #module "." #format,                        \
+        CODE(spv_##module##_##format),                      \
+        .n_buffers = (buffers),                             \
+        .params_bytes = sizeof(struct params),              \
+        .n_spec = (specs),                                  \
+        .claims = true,                                     \
+        .full_subgroups = true,                             \
     }
 _Static_assert(sizeof(struct claim_params) == sizeof(struct gpu_claim), "both are what lib/claim.glsl reads");
 
@@ -79,9 +80,9 @@ const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
     FORMAT(MAT_MUL_EXPERTS, mat_mul_experts, name, MAT_MUL_N_BUFFERS_EXPERTS, mat_vec_params, MAT_MUL_N_SPEC, false),   \
     FORMAT(MAT_MUL_CM, mat_mul_cm, name, MAT_VEC_N_BUFFERS, mat_vec_params, MAT_MUL_CM_N_SPEC, true),                   \
     FORMAT(MAT_MUL_CM_EXPERTS, mat_mul_cm_experts, name, MAT_MUL_N_BUFFERS_EXPERTS, mat_vec_params, MAT_MUL_CM_N_SPEC, true),   \
-    CLAIMS(MAT_MUL_CPU, mat_mul_cpu, name, MAT_VEC_N_BUFFERS, mat_mul_cpu_params, MAT_MUL_CPU_N_SPEC),                 \
-    CLAIMS(MAT_MUL_CPU_EXPERTS, mat_mul_cpu_experts, name, MAT_MUL_N_BUFFERS_EXPERTS, mat_mul_cpu_params,                \
-           MAT_MUL_CPU_N_SPEC),
+    CLAIMS(KERNEL_MAT_MUL_CPU + QTYPE_##name, mat_mul_cpu, name, MAT_VEC_N_BUFFERS, mat_mul_cpu_params, MAT_MUL_CPU_N_SPEC), \
+    CLAIMS(KERNEL_MAT_MUL_CPU_EXPERTS + QTYPE_##name, mat_mul_cpu_experts, name, MAT_MUL_N_BUFFERS_EXPERTS,             \
+           mat_mul_cpu_params, MAT_MUL_CPU_N_SPEC),
     QTYPE_LIST(ROWS)
 #undef ROWS
     TAIL(ROUTE, route, F32),
@@ -92,6 +93,8 @@ const struct gpu_kernel_desc kernels[KERNEL_COUNT] = {
     SINGLE(GELU_MUL, gelu_mul, false),
     STEP(HEADS, heads, heads_alone_params),
     SINGLE(ATTENTION, attention, true),
+    CLAIMS(KERNEL_ATTENTION_CPU_F16, attention_cpu, F16, ATTENTION_CPU_N_BUFFERS, attention_cpu_params, ATTENTION_CPU_N_SPEC),
+    CLAIMS(KERNEL_ATTENTION_CPU_F32, attention_cpu, F32, ATTENTION_CPU_N_BUFFERS, attention_cpu_params, ATTENTION_CPU_N_SPEC),
     STEP(ROUTE, route, route_alone_params),
     SINGLE(ROUTE_SORT, route_sort, false),
     SINGLE(PAIR_SUM, pair_sum, false),

@@ -39,7 +39,7 @@ uint64_t linear_experts_bytes(const struct op_weight *w, uint64_t n_rows, uint64
 // The parameters of any product: mat_mul_cpu.comp wants to know where x is, the others end before that.
 static struct mat_mul_cpu_params params_with_x(const struct mat_vec_params *product, struct gpu_view x)
 {
-    const uint64_t address = gpu_buffer_address(x.buffer) + x.offset;
+    const uint64_t address = rows_address(x);
     return (struct mat_mul_cpu_params){ .product = *product,
                                         .x_low = (uint32_t)address,
                                         .x_high = (uint32_t)(address >> 32) };

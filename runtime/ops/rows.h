@@ -38,6 +38,12 @@ static inline struct gpu_view rows_view(struct gpu_view view, uint64_t offset, u
     return (struct gpu_view){ view.buffer, view.offset + offset, size_bytes };
 }
 
+// The device address of a view's first byte.
+static inline uint64_t rows_address(struct gpu_view view)
+{
+    return gpu_buffer_address(view.buffer) + view.offset;
+}
+
 // How many rows of row_bytes one binding holds; a multiple of 64, so that the next window begins at an aligned offset.
 static inline uint32_t rows_per_window(const struct gpu_plan *plan, uint64_t row_bytes)
 {

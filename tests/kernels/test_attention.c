@@ -42,6 +42,11 @@ TEST(prompts_see_what_they_should)
         { "longer than the window", check_attention, ATTENTION(150, 4, 2, 64, 64, 0) },
         { "longer than the window, ring far out", check_attention, ATTENTION(150, 4, 2, 64, 64, 100000) },
         { "512 tokens, small window", check_attention, ATTENTION(512, 4, 2, 64, 100, 1023) },
+        { "more keys than weights are kept of", check_attention, ATTENTION(30, 4, 2, 64, 0, 2500) },
+        { "the same in f32", check_attention, ATTENTION(30, 4, 2, 64, 0, 2500, OP_CACHE_F32) },
+        { "a ring that comes round among those keys", check_attention, ATTENTION(30, 4, 2, 64, 2000, 7000) },
+        { "scores as far apart as unscaled heads make them", check_attention,
+          ATTENTION(9, 16, 2, 512, 0, 700, .score_scale = 30) },
     };
     kernel_table_run(t, rows, COUNT(rows));
 }
@@ -55,6 +60,10 @@ TEST(every_head_size_and_group_works)
         { "head size 128", check_attention, ATTENTION(3, 4, 2, 128, 0, 100) },
         { "head size 160, f32", check_attention, ATTENTION(3, 4, 2, 160, 0, 100, OP_CACHE_F32) },
         { "head size 384", check_attention, ATTENTION(1, 4, 2, 384, 0, 100) },
+        { "head size 32, a chunk", check_attention, ATTENTION(13, 2, 1, 32, 0, 100) },
+        { "head size 96, a chunk", check_attention, ATTENTION(13, 4, 2, 96, 0, 100) },
+        { "head size 160, f32, a chunk", check_attention, ATTENTION(13, 4, 2, 160, 0, 100, OP_CACHE_F32) },
+        { "head size 384, a chunk", check_attention, ATTENTION(13, 4, 2, 384, 0, 100) },
         { "no groups", check_attention, ATTENTION(9, 4, 4, 64, 0, 100) },
         { "groups of three", check_attention, ATTENTION(9, 6, 2, 64, 50, 100) },
         { "groups of sixteen", check_attention, ATTENTION(3, 32, 2, 128, 0, 300) },
@@ -96,9 +105,33 @@ TEST(the_cut_for_a_gpu_agrees_as_well)
     kernel_table_run(t, rows, COUNT(rows));
 }
 
+static const struct attention_limits
+    limits_of_gpu = { .lanes = 8, .subgroup_size = 32, .shared_bytes = 32768, .window_bytes = 1 << 30 },
+    limits_of_cpu = {
+        .cpu = true, .wide = true, .lanes = 1, .subgroup_size = 8, .shared_bytes = 32768, .window_bytes = 1 << 27
+    };
+
+TEST(prompts_take_the_kernel_of_software_devices_where_it_fits)
+{
+    const struct op_cache sliding = { .type = OP_CACHE_F16, .n_slots = 1535, .n_kv_heads = 8, .head_size = 256 };
+    const struct op_cache global = { .type = OP_CACHE_F16, .n_slots = 1 << 18, .n_kv_heads = 2, .head_size = 512 };
+    const struct op_attention_shape prompt = { 512, 16, 1024, 511 }, few = { 3, 16, 1024, 511 };
+    struct attention_limits narrow = limits_of_cpu, tight = limits_of_cpu;
+    narrow.wide = false;
+    tight.window_bytes = 1 << 20;
+    CHECK(attention_cpu_fits(&limits_of_cpu, &sliding, &prompt));
+    CHECK(attention_cpu_fits(&limits_of_cpu, &sliding, &(struct op_attention_shape){ 4, 16, 1024, 511 }));
+    CHECK(!attention_cpu_fits(&limits_of_cpu, &sliding, &few));   // six rows, tiles have eight
+    CHECK(!attention_cpu_fits(&limits_of_cpu, &global, &prompt)); // 512 MiB of keys are bound in windows
+    CHECK(!attention_cpu_fits(&narrow, &sliding, &prompt));
+    CHECK(!attention_cpu_fits(&tight, &sliding, &prompt));
+    CHECK(!attention_cpu_fits(&limits_of_gpu, &sliding, &prompt));
+    CHECK(attention_scratch_bytes(&limits_of_cpu, 4, 2, 64) >= attention_cpu_scratch_bytes());
+}
+
 TEST(scratch_does_not_grow_with_the_square_of_the_prompt)
 {
-    const struct attention_limits gpu = { false, 8, 32, 32768, 1 << 30 }, cpu = { true, 1, 8, 32768, 1 << 27 };
+    const struct attention_limits gpu = limits_of_gpu, cpu = limits_of_cpu;
     CHECK(attention_scratch_bytes(&gpu, 2048, 16, 512) < 40u << 20);
     CHECK(attention_scratch_bytes(&cpu, 2048, 16, 512) < 40u << 20);
     // What the choice splits always fits.
