@@ -6,22 +6,17 @@
 // Counters are used in turn, one per slice, and all of them again after a barrier.
 #define COUNTERS_MAX 64u
 
-bool claims_open(struct gpu_recorder *r)
+enum karat_status claims_open(struct gpu_recorder *r, struct karat_error *err)
 {
-    struct karat_error err;
     if (r->claims)
-        return true;
+        return KARAT_OK;
     const struct gpu_buffer_options options = { .size_bytes = COUNTERS_MAX * sizeof(uint32_t),
                                                 .memory = GPU_MEMORY_UPLOAD,
                                                 .name = "claims" };
-    const enum karat_status status = gpu_buffer_create(&r->claims, r->device, &options, &err);
-    ++r->n_growths;
-    if (status != KARAT_OK) {
-        recorder_fail(r, status, &err);
-        return false;
-    }
-    memset(gpu_buffer_map(r->claims), 0, options.size_bytes);
-    return true;
+    const enum karat_status status = gpu_buffer_create(&r->claims, r->device, &options, err);
+    if (status == KARAT_OK)
+        memset(gpu_buffer_map(r->claims), 0, options.size_bytes);
+    return status;
 }
 
 bool claims_are_spent(const struct gpu_recorder *r)

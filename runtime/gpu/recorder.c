@@ -364,8 +364,12 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
         recorder_fail(r, status, &err);
         return;
     }
-    if (!check_dispatch(r, d) || (kernel->claims && !claims_open(r)))
+    if (!check_dispatch(r, d))
         return;
+    if (kernel->claims && (status = claims_open(r, &err)) != KARAT_OK) {
+        recorder_fail(r, status, &err);
+        return;
+    }
     struct step step = { d, kernel, VK_NULL_HANDLE, d->label ? d->label : kernel->name, d->bytes };
     for (uint32_t i = 0; i < kernel->n_buffers && d->bytes == 0; ++i)
         step.bytes += d->buffers[i].size_bytes;
@@ -478,6 +482,8 @@ enum karat_status gpu_recorder_create(struct gpu_recorder **out, struct gpu_devi
         NULL, &r->timeline));
     if (device->timing && r->has_timestamps)
         TRY(gpu_recorder_start_timing(r, err));
+    if (r->plan.cpu) // its products claim their tiles; later there may be no memory
+        TRY(claims_open(r, err));
     *out = r;
     r = NULL;
 cleanup:

@@ -78,7 +78,7 @@ struct gpu_recorder {
     struct gpu_recording *keep; // the round being recorded goes here as well; may be NULL
     uint64_t sets_epoch;        // goes up when all descriptor sets are forgotten
     struct hazards hazards;
-    struct gpu_buffer *claims; // counters of kernels that claim their tiles; NULL until one was recorded
+    struct gpu_buffer *claims; // counters of kernels that claim their tiles; NULL until one comes
     uint32_t n_claims;         // counters used since the last barrier
     bool has_transfers;        // since the last barrier
     bool was_dropped;          // with the dropped work went its barriers
@@ -117,7 +117,7 @@ void queue_push(struct queue *queue, struct piece *piece);
 struct piece *queue_pop(struct queue *queue);
 
 // Makes sure that there are counters, all zero.
-bool claims_open(struct gpu_recorder *r);
+enum karat_status claims_open(struct gpu_recorder *r, struct karat_error *err);
 bool claims_are_spent(const struct gpu_recorder *r); // a barrier must come before the next slice
 // Writes struct gpu_claim for the slice, and returns how many workgroups are to be started.
 uint32_t claims_take(struct gpu_recorder *r, uint8_t *params, uint32_t params_bytes, const struct box *box);
