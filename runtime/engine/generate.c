@@ -198,7 +198,7 @@ static bool must_end_thought(const struct generation *g)
            g->model->control.channel_close != TOKEN_NONE;
 }
 
-static enum karat_status draw(struct generation *g, uint32_t *id, struct karat_error *err)
+enum karat_status generation_draw(struct generation *g, uint32_t *id, struct karat_error *err)
 {
     struct matcher *matcher = g->constraint.matcher;
     if (must_end_thought(g)) {
@@ -208,20 +208,19 @@ static enum karat_status draw(struct generation *g, uint32_t *id, struct karat_e
     return matcher ? constraint_sample(&g->constraint, g->session, id, err) : session_sample(g->session, id, err);
 }
 
-enum karat_status generation_next(struct generation *g, uint32_t *id, struct karat_error *err)
+enum karat_status generation_take(struct generation *g, uint32_t id, struct karat_error *err)
 {
     enum karat_status status = KARAT_OK;
     struct karat_session *session = g->session;
     const uint32_t max_tokens = g->options->max_tokens;
     const size_t n_calls = g->n_calls;
-    TRY(draw(g, id, err));
     ++g->n_generated;
-    if (is_end(g->model, *id))
+    if (is_end(g->model, id))
         return end(g, KARAT_STOP_END);
-    sampler_accept(session->sampler, *id);
+    sampler_accept(session->sampler, id);
     if (g->keeps_turn)
-        TRY(token_ids_push(&g->turn, *id, err));
-    TRY(add_token(g, *id, err));
+        TRY(token_ids_push(&g->turn, id, err));
+    TRY(add_token(g, id, err));
     if (g->n_calls > n_calls && g->n_turn_called != SIZE_MAX)
         g->n_turn_called = g->turn.n_ids;
     g->n_thought += g->parser && parser_thinks(g->parser);
@@ -233,6 +232,12 @@ enum karat_status generation_next(struct generation *g, uint32_t *id, struct kar
         return end(g, KARAT_STOP_CONTEXT);
 cleanup:
     return status;
+}
+
+enum karat_status generation_next(struct generation *g, uint32_t *id, struct karat_error *err)
+{
+    const enum karat_status status = generation_draw(g, id, err);
+    return status == KARAT_OK ? generation_take(g, *id, err) : status;
 }
 
 enum karat_status generation_advance(struct generation *g, uint32_t id, struct karat_error *err)

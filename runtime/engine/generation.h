@@ -5,7 +5,7 @@
 //     generation_begin         a session of one's own: the options of sampling
 //     session_sync ...         the session reads the prompt
 //     generation_accept        the penalties learn of the prompt
-//     generation_next          draws a token and takes it
+//     generation_next          draws a token and takes it: generation_draw, generation_take
 //     generation_advance       unless it ended: the session takes the token, too; and again
 //     generation_finish        what was held back; the reply
 //     generation_close
@@ -73,6 +73,9 @@ enum karat_status generation_begin(struct generation *g, struct karat_session *s
 enum karat_status generation_run_ahead(struct generation *g, uint32_t max_tokens, struct karat_error *err);
 void generation_accept(struct generation *g, const uint32_t *ids, size_t n_ids);
 enum karat_status generation_next(struct generation *g, uint32_t *id, struct karat_error *err);
+// The first half touches nothing that another answer touches: threads may draw for several at once.
+enum karat_status generation_draw(struct generation *g, uint32_t *id, struct karat_error *err);
+enum karat_status generation_take(struct generation *g, uint32_t id, struct karat_error *err);
 enum karat_status generation_advance(struct generation *g, uint32_t id, struct karat_error *err);
 
 // `status` is how the work before ended; with KARAT_OK and KARAT_ERR_CANCELLED the reply (may be NULL) is filled.

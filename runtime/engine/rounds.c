@@ -4,15 +4,36 @@
 
 // ------------------------------------------------------------------------------------------------ steps
 
-// Draws and takes the next token; ends the request where the answer ends.
-static void draw(struct karat_scheduler *s, struct slot *slot)
-{
+// A token that was drawn, or not.
+struct drawn {
+    struct slot *slot;
+    enum karat_status status;
     struct karat_error err;
+};
+
+static void draw(void *user, size_t i)
+{
+    struct drawn *drawn = (struct drawn *)user + i;
+    drawn->status = generation_draw(&drawn->slot->request->generation, &drawn->slot->next_id, &drawn->err);
+}
+
+// Takes it; ends the request where the answer ends.
+static void take(struct karat_scheduler *s, struct drawn *drawn)
+{
+    struct slot *slot = drawn->slot;
     struct generation *g = &slot->request->generation;
-    const enum karat_status status = generation_next(g, &slot->next_id, &err);
+    if (drawn->status == KARAT_OK)
+        drawn->status = generation_take(g, slot->next_id, &drawn->err);
     slot->session->logits = NULL; // others will write there
-    if (status != KARAT_OK || g->ended)
-        slot_finish(s, slot, status, &err);
+    if (drawn->status != KARAT_OK || g->ended)
+        slot_finish(s, slot, drawn->status, &drawn->err);
+}
+
+static void draw_and_take(struct karat_scheduler *s, struct slot *slot)
+{
+    struct drawn drawn = { .slot = slot };
+    draw(&drawn, 0);
+    take(s, &drawn);
 }
 
 static void start_answer(struct karat_scheduler *s, struct slot *slot)
@@ -23,7 +44,7 @@ static void start_answer(struct karat_scheduler *s, struct slot *slot)
     request->since_ns = now_ns;
     slot->is_answering = true;
     generation_accept(&request->generation, request->prompt.ids.ids, request->prompt.ids.n_ids);
-    draw(s, slot);
+    draw_and_take(s, slot);
 }
 
 // The prompt's step is done.
@@ -98,7 +119,7 @@ static void answer_alone(struct karat_scheduler *s, struct slot *slot)
     }
     TRY(generation_advance(&request->generation, slot->next_id, &err));
     count_decoded(s, 1, clock_ns() - start_ns);
-    draw(s, slot);
+    draw_and_take(s, slot);
     return;
 cleanup:
     slot_finish(s, slot, status, &err);
@@ -137,9 +158,12 @@ static enum karat_status pass(struct karat_scheduler *s, struct slot **slots, ui
     return status == KARAT_OK ? wait_status : status;
 }
 
+// Meanwhile the device waits for the tokens, so all threads draw: sampling among all tokens of the vocabulary takes
+// milliseconds for each answer.
 static void answer_together(struct karat_scheduler *s, struct slot **slots, uint32_t n)
 {
-    struct karat_error err;
+    struct drawn drawn[GEMMA_PARTS_MAX];
+    struct karat_error err = { 0 };
     const uint64_t start_ns = clock_ns();
     const enum karat_status status = pass(s, slots, n, &err);
     const uint64_t ns = clock_ns() - start_ns;
@@ -147,15 +171,16 @@ static void answer_together(struct karat_scheduler *s, struct slot **slots, uint
         count_decoded(s, n, ns);
     for (uint32_t i = 0; i < n; ++i) {
         struct karat_session *session = slots[i]->session;
-        struct karat_error own = err;
-        if (status != KARAT_OK) {
-            slot_finish(s, slots[i], status, &own);
+        drawn[i] = (struct drawn){ slots[i], status, err };
+        if (status != KARAT_OK)
             continue;
-        }
         session_note_token(session, slots[i]->next_id, ns);
         session->logits = gemma_workspace_scores(s->few) + (size_t)i * s->model->shape.n_vocab;
-        draw(s, slots[i]);
     }
+    if (status == KARAT_OK)
+        workers_run(s->drawers, draw, drawn, n);
+    for (uint32_t i = 0; i < n; ++i)
+        take(s, &drawn[i]);
 }
 
 // ------------------------------------------------------------------------------------------------ rounds

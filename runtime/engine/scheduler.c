@@ -120,6 +120,8 @@ enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct kara
         fail_memory(s, &plan, &few, err);
     if (status != KARAT_OK)
         goto cleanup;
+    if (n_parts > 1) // without them all is drawn here
+        s->drawers = workers_create(n_parts < thread_cpu_count() ? n_parts : thread_cpu_count());
     s->thread = thread_start(work, s);
     if (!s->thread)
         TRY(status_fail(err, KARAT_ERR_MEMORY, "the system has no thread to give"));
@@ -142,6 +144,7 @@ void karat_scheduler_close(struct karat_scheduler *s)
     condition_signal_all(&s->wake);
     mutex_unlock(&s->mutex);
     thread_join(s->thread);
+    workers_destroy(s->drawers);
     for (uint32_t i = 0; s->slots && i < s->counts.n_slots; ++i)
         karat_session_close(s->slots[i].session);
     shelf_clear(&s->shelf);
