@@ -1,5 +1,5 @@
-// shared/claim.h -- the last parameters of a kernel whose workgroups claim their tiles (lib/claim.glsl). The recorder fills
-// them: they are struct gpu_claim.
+// shared/claim.h -- the last parameters of a kernel whose workgroups claim their tiles (lib/claim.glsl). The recorder
+// fills them: they are struct gpu_claim.
 #ifndef SHARED_CLAIM_H
 #define SHARED_CLAIM_H
 #include "params.h"
