@@ -1,4 +1,4 @@
-// attention_cpu.comp -- y = softmax(q k^T) v over a cache, causal and windowed, on software devices, for prompts.
+// attention_cpu.comp -- y = softmax(q k^T) v over a cache, causal and windowed, on software devices.
 //
 //   -DFORMAT_F16 or -DFORMAT_F32 is the cache's
 //   q        f32 [n_tokens][n_heads][head_size]            read
@@ -10,7 +10,7 @@
 // Rows and tiles are those of attention.comp, but a tile is made by one subgroup, without a barrier, and what is read, is
 // read at addresses (lib/row_product_cpu.glsl says why). Scores are a product whose rows are keys, four to a lane. A lane
 // keeps the scores of its keys, then their weights, in memory of its own, and broadcasts them where values are added up,
-// four columns to a lane. All are read by other places of the same lane only.
+// four columns to a lane. What a lane writes, weights and sums, only that lane reads back, so there is no barrier.
 //
 //   grid       (n_tokens * group / COLS rounded up, n_kv_heads); see lib/claim.glsl
 //   requires   as attention.comp, the cache in one binding; 64-bit integers; the workgroup is one full subgroup
@@ -38,7 +38,7 @@ layout(binding = ATTENTION_CPU_Q) readonly buffer Q { uint q[]; };
 layout(binding = ATTENTION_CPU_KEYS) readonly buffer Keys { uint keys[]; };
 layout(binding = ATTENTION_CPU_VALUES) readonly buffer Values { uint values[]; };
 layout(binding = ATTENTION_CPU_STEP) readonly buffer Step { uint first_position; };
-layout(binding = ATTENTION_CPU_OUT) writeonly buffer Out { uint y[]; };
+layout(binding = ATTENTION_CPU_OUT) writeonly buffer Out { uint y[]; }; // as others see it: read are own sums only
 layout(binding = ATTENTION_CPU_WEIGHTS) buffer Weights { uint weights[]; };
 layout(push_constant) uniform Params { attention_cpu_params p; };
 #include "lib/claim.glsl"

@@ -60,7 +60,7 @@ void make_tile(uvec2 place)
     const uint n_cols = min(tile.z, COLS);
     w = address_plus(planes[tile.x], p.product.w_low);
     [[unroll]] for (uint t = 0; t < COLS; ++t) {
-        y_row[t] = DIRECT ? place.y : order[tile.y + min(t, n_cols - 1)];
+        y_row[t] = DIRECT ? place.y : order[tile.y + min(t, max(n_cols, 1) - 1)];
         x_row[t] = y_row[t] / p.product.x_divisor;
     }
 #else

@@ -158,12 +158,12 @@ static enum karat_status pass(struct karat_scheduler *s, struct slot **slots, ui
     return status == KARAT_OK ? wait_status : status;
 }
 
-// Meanwhile the device waits for the tokens, so all threads draw: sampling among all tokens of the vocabulary takes
-// milliseconds for each answer.
+// Unless a prompt is being read, the device waits until the tokens are drawn, and sampling among the whole vocabulary
+// takes milliseconds for each answer: so several threads draw.
 static void answer_together(struct karat_scheduler *s, struct slot **slots, uint32_t n)
 {
     struct drawn drawn[GEMMA_PARTS_MAX];
-    struct karat_error err = { 0 };
+    struct karat_error err;
     const uint64_t start_ns = clock_ns();
     const enum karat_status status = pass(s, slots, n, &err);
     const uint64_t ns = clock_ns() - start_ns;
@@ -171,9 +171,12 @@ static void answer_together(struct karat_scheduler *s, struct slot **slots, uint
         count_decoded(s, n, ns);
     for (uint32_t i = 0; i < n; ++i) {
         struct karat_session *session = slots[i]->session;
-        drawn[i] = (struct drawn){ slots[i], status, err };
-        if (status != KARAT_OK)
+        drawn[i].slot = slots[i];
+        drawn[i].status = status;
+        if (status != KARAT_OK) {
+            drawn[i].err = err;
             continue;
+        }
         session_note_token(session, slots[i]->next_id, ns);
         session->logits = gemma_workspace_scores(s->few) + (size_t)i * s->model->shape.n_vocab;
     }

@@ -6,7 +6,8 @@
 // drawn on the device ahead of the host, as in a session of its own.
 //
 // The mutex guards the queue, which request a slot has, what was cancelled, and the counts. A request in a slot is
-// otherwise the thread's own, and so are the sessions; callbacks are called without the mutex.
+// otherwise the thread's own, and so are the sessions; while it draws the tokens of a pass, helpers draw some of them.
+// Callbacks are called without the mutex.
 #include "engine/scheduler.h"
 
 #include <inttypes.h>
@@ -114,6 +115,7 @@ enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct kara
     const struct gemma_state_options plan = session_plan(&session, &model->shape, gpu_device_plan(model->device),
                                                          session_free_bytes(model), s->counts.n_slots);
     const uint32_t n_parts = s->counts.n_slots < GEMMA_PARTS_MAX ? s->counts.n_slots : GEMMA_PARTS_MAX;
+    const unsigned n_processors = thread_cpu_count();
     const struct gemma_state_options few = { .n_batch = n_parts, .n_rows = n_parts, .n_parts = n_parts };
     s->counts.n_context = plan.n_context;
     if ((status = create_slots(s, &plan, &few, options->prefix_bytes, err)) == KARAT_ERR_DEVICE_MEMORY)
@@ -121,7 +123,7 @@ enum karat_status karat_scheduler_open(struct karat_scheduler **out, struct kara
     if (status != KARAT_OK)
         goto cleanup;
     if (n_parts > 1) // without them all is drawn here
-        s->drawers = workers_create(n_parts < thread_cpu_count() ? n_parts : thread_cpu_count());
+        s->drawers = workers_create(n_parts < n_processors ? n_parts : n_processors);
     s->thread = thread_start(work, s);
     if (!s->thread)
         TRY(status_fail(err, KARAT_ERR_MEMORY, "the system has no thread to give"));

@@ -43,7 +43,7 @@ struct karat_scheduler {
     struct gemma_workspace *workspace; // of the sessions
     struct gemma_workspace *few;       // of a pass
     struct gpu_recorder *recorder;     // of a pass
-    struct workers *drawers;           // help to draw the tokens of a pass; NULL where there is one slot
+    struct workers *drawers;           // help to draw the tokens of a pass; NULL for one slot, or without memory
     struct snapshot_store *store;      // of the sessions and the shelf
     struct shelf shelf;
     struct slot *reading; // whose prompt has a step under way; NULL: none

@@ -1,4 +1,5 @@
 // gpu/claims.c -- see recorder.h: kernels whose workgroups claim their tiles.
+#include <assert.h>
 #include <string.h>
 
 #include "gpu/recorder.h"
@@ -26,6 +27,7 @@ bool claims_are_spent(const struct gpu_recorder *r)
 
 uint32_t claims_take(struct gpu_recorder *r, uint8_t *params, uint32_t params_bytes, const struct box *box)
 {
+    assert(r->n_claims < COUNTERS_MAX);
     const uint64_t counter = gpu_buffer_address(r->claims) + sizeof(uint32_t) * r->n_claims++;
     const struct gpu_claim claim = {
         .counter_low = (uint32_t)counter,

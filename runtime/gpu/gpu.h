@@ -191,7 +191,8 @@ enum karat_status gpu_upload_finish(struct gpu_upload *upload, struct karat_erro
 
 // One row of the kernel table. The SPIR-V is reflected and compared with the row; which bindings a kernel reads and
 // writes comes from its readonly/writeonly declarations. Name and code outlive the device: pipelines are found again by
-// the code's address. A kernel never looks at gl_NumWorkGroups, because a slice of a grid sees its own size there.
+// the code's address. A kernel never looks at gl_NumWorkGroups, because a slice of a grid sees its own size there:
+// but for lib/claim.glsl, which is about slices.
 //
 // A kernel that claims its tiles is started with a few workgroups, which take the grid's places one after the other
 // (shaders/lib/claim.glsl): so the threads of a software device finish together. Its grid has two dimensions, and its
@@ -298,11 +299,11 @@ struct gpu_dispatch {
     const uint32_t *spec; // n_spec of the desc
     struct gpu_view buffers[GPU_BUFFERS_MAX];
     const void *params; // params_bytes of the desc
-    uint32_t grid[3];   // workgroups, each within the snapshot's max_workgroups (65535 on many devices); long ones are
-                        // sliced. A zero anywhere means nothing to do
-    uint64_t work;      // rough cost (multiply-adds or bytes), 0 if small; used to bound submissions
-    uint64_t bytes;     // what it must read and write at least, for reports; 0: what its views hold
-    const char *label;  // static text for reports
+    uint32_t grid[3];  // workgroups, or tiles that they claim, each within the snapshot's max_workgroups (65535 on many
+                       // devices); long ones are sliced. A zero anywhere means nothing to do
+    uint64_t work;     // rough cost (multiply-adds or bytes), 0 if small; used to bound submissions
+    uint64_t bytes;    // what it must read and write at least, for reports; 0: what its views hold
+    const char *label; // static text for reports
 };
 
 void gpu_record_dispatch(struct gpu_recorder *recorder, const struct gpu_dispatch *dispatch);

@@ -100,6 +100,10 @@ static enum karat_status check_row(const struct gpu_kernel_desc *desc, const str
         return status_fail(err, KARAT_ERR_INTERNAL,
                            "kernel %s: the row says %u bytes of parameters, the shader has %u, at most %d are possible",
                            desc->name, desc->params_bytes, found->params_bytes, GPU_PARAMS_MAX);
+    if (desc->claims && desc->params_bytes < sizeof(struct gpu_claim))
+        return status_fail(err, KARAT_ERR_INTERNAL,
+                           "kernel %s: the row says %u bytes of parameters, a claim alone takes %zu", desc->name,
+                           desc->params_bytes, sizeof(struct gpu_claim));
     if (desc->n_spec != found->n_spec)
         return status_fail(err, KARAT_ERR_INTERNAL,
                            "kernel %s: the row says %u specialisation constants, the shader has %u", desc->name,

@@ -247,6 +247,7 @@ struct step {
     VkDescriptorSet set;
     const char *label;
     uint64_t bytes;
+    struct hazard_range ranges[GPU_BUFFERS_MAX];
 };
 
 // Pipeline and descriptor set, where others are bound.
@@ -307,8 +308,10 @@ static void record_slice(struct gpu_recorder *r, const struct step *step, const 
     if (!pieces_open(r, estimate_ns))
         return;
     const VkCommandBuffer commands = r->open->commands;
-    if (step->kernel->claims && (claims_are_spent(r) || (keeps_memory(step->kernel) && !is_first(box))))
+    if (step->kernel->claims && (claims_are_spent(r) || (keeps_memory(step->kernel) && !is_first(box)))) {
         counted_barrier(r);
+        hazards_add(&r->hazards, step->ranges, step->kernel->n_buffers);
+    }
     bind(r, step);
     if (r->device->names)
         vkCmdBeginDebugUtilsLabelEXT(
@@ -370,7 +373,7 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
         recorder_fail(r, status, &err);
         return;
     }
-    struct step step = { d, kernel, VK_NULL_HANDLE, d->label ? d->label : kernel->name, d->bytes };
+    struct step step = { d, kernel, VK_NULL_HANDLE, d->label ? d->label : kernel->name, d->bytes, { { 0 } } };
     for (uint32_t i = 0; i < kernel->n_buffers && d->bytes == 0; ++i)
         step.bytes += d->buffers[i].size_bytes;
     // Offsets that never come back would fill the cache; a recorder that has nothing under way can start afresh.
@@ -385,13 +388,12 @@ void gpu_record_dispatch(struct gpu_recorder *r, const struct gpu_dispatch *d)
         recorder_fail(r, status, &err);
         return;
     }
-    struct hazard_range ranges[GPU_BUFFERS_MAX];
     for (uint32_t i = 0; i < kernel->n_buffers; ++i)
-        ranges[i] = range_of(&d->buffers[i], kernel->reads >> i & 1, kernel->writes >> i & 1);
+        step.ranges[i] = range_of(&d->buffers[i], kernel->reads >> i & 1, kernel->writes >> i & 1);
     const double estimate_ns = DISPATCH_NS + (double)d->work * (double)kernel->ns_per_work;
     if (!pieces_open(r, estimate_ns < PIECE_NS ? estimate_ns : PIECE_NS))
         return;
-    order(r, ranges, kernel->n_buffers);
+    order(r, step.ranges, kernel->n_buffers);
     r->kernel = d->work > 0 ? (struct gpu_kernel *)kernel : NULL;
     record_slices(r, &step, &(struct box){ .count = { d->grid[0], d->grid[1], d->grid[2] } }, estimate_ns);
     r->kernel = NULL;

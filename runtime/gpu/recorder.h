@@ -2,7 +2,8 @@
 //
 // What is recorded goes into pieces: a piece is one command buffer and one submission. A piece is closed when its
 // estimated time is spent, so a round of work is a queue of pieces. recorder.c says what is recorded and where barriers
-// stand, pieces.c what becomes of a piece: opened, closed, handed over, waited for, learned from, used again.
+// stand, claims.c how workgroups share a slice, pieces.c what becomes of a piece: opened, closed, handed over, waited
+// for, learned from, used again; recording.c keeps rounds.
 #ifndef GPU_RECORDER_H
 #define GPU_RECORDER_H
 
@@ -78,7 +79,8 @@ struct gpu_recorder {
     struct gpu_recording *keep; // the round being recorded goes here as well; may be NULL
     uint64_t sets_epoch;        // goes up when all descriptor sets are forgotten
     struct hazards hazards;
-    struct gpu_buffer *claims; // counters of kernels that claim their tiles; NULL until one comes
+    struct gpu_buffer *claims; // counters of kernels that claim their tiles; on software devices from the start, else
+                               // NULL until one comes
     uint32_t n_claims;         // counters used since the last barrier
     bool has_transfers;        // since the last barrier
     bool was_dropped;          // with the dropped work went its barriers

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "ops/choose.h"
 #include "ops/kernels.h"
 #include "ops/rope.h"
 #include "ops/rows.h"
@@ -23,7 +24,7 @@ struct attention_limits attention_limits_of(const struct gpu_device *device)
     const bool shuffles = (seen->subgroup_operations & SUBGROUP_SHUFFLES) != 0;
     return (struct attention_limits){
         .cpu = plan->cpu,
-        .wide = plan->cpu && plan->int64,
+        .wide = choose_is_wide_cpu(plan),
         .lanes = plan->cpu || !shuffles ? 1 : rows_min(8, plan->subgroup_size),
         .subgroup_size = plan->subgroup_size,
         .shared_bytes = rows_min(seen->max_shared_bytes, NOMINAL_SHARED_BYTES),
@@ -105,7 +106,7 @@ uint64_t attention_scratch_bytes(const struct attention_limits *limits, uint32_t
 uint64_t op_attention_scratch_bytes(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_heads,
                                     uint32_t head_size)
 {
-    return scratch_bytes(plan->cpu, plan->cpu && plan->int64, n_tokens, n_heads, head_size);
+    return scratch_bytes(plan->cpu, choose_is_wide_cpu(plan), n_tokens, n_heads, head_size);
 }
 
 // What one call shares among its dispatches.
@@ -248,7 +249,7 @@ void op_attention(struct gpu_recorder *rec, struct gpu_view y, struct gpu_view q
 
 bool kernel_list_attention(const struct gpu_plan *plan, kernel_visit_fn *visit, void *user)
 {
-    if (plan->cpu && plan->int64 && !attention_cpu_list(plan, visit, user))
+    if (choose_is_wide_cpu(plan) && !attention_cpu_list(plan, visit, user))
         return false;
     static const struct {
         uint32_t n_heads, n_kv_heads, head_size, window;

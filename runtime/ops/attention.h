@@ -8,7 +8,7 @@
 // What the choice depends on besides the shape.
 struct attention_limits {
     bool cpu;               // few fat workgroups
-    bool wide;              // a software device with 64-bit integers: attention_cpu.comp for prompts
+    bool wide;              // a software device with 64-bit integers: attention_cpu.comp where it fits
     uint32_t lanes;         // invocations that may share a key by shuffles; 1 where shuffles are missing
     uint32_t subgroup_size; // a workgroup is a multiple of it
     uint32_t shared_bytes;  // of a workgroup
@@ -30,7 +30,7 @@ struct attention_tiling attention_choose(const struct attention_limits *limits, 
 uint64_t attention_scratch_bytes(const struct attention_limits *limits, uint32_t n_tokens, uint32_t n_heads,
                                  uint32_t head_size);
 
-// Whether attention_cpu.comp makes it: enough rows to fill its tiles, and a cache that one binding holds.
+// Whether attention_cpu.comp makes it: enough rows to fill a tile, and a cache that one binding holds.
 bool attention_cpu_fits(const struct attention_limits *limits, const struct op_cache *cache,
                         const struct op_attention_shape *shape);
 

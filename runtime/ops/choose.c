@@ -122,8 +122,7 @@ static struct linear_choice choose_gpu_matrix(enum kernel kernel, const struct g
 
 #define MAT_VEC_COLS_MAX 8
 
-// One that runs mat_mul_cpu.comp.
-static bool is_wide_cpu(const struct gpu_plan *plan)
+bool choose_is_wide_cpu(const struct gpu_plan *plan)
 {
     return plan->cpu && plan->int64;
 }
@@ -140,7 +139,7 @@ struct linear_choice choose_few(const struct gpu_plan *plan, uint32_t n_cols, ui
 
 struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
-    if (is_wide_cpu(plan))
+    if (choose_is_wide_cpu(plan))
         return choose_cpu_wide(KERNEL_MAT_MUL_CPU, plan, n_tokens);
     if (plan->cpu || n_tokens <= MAT_VEC_COLS_MAX)
         return choose_few(plan, n_cols, n_tokens);
@@ -168,7 +167,7 @@ struct linear_choice choose_experts(const struct gpu_plan *plan, uint32_t n_cols
 
 bool choose_tail(const struct gpu_plan *plan, uint32_t n_tokens)
 {
-    return !is_wide_cpu(plan) && n_tokens <= MAT_VEC_COLS_MAX;
+    return !choose_is_wide_cpu(plan) && n_tokens <= MAT_VEC_COLS_MAX;
 }
 
 // Half of a lane's rows are of the second weight.
@@ -182,7 +181,7 @@ static struct linear_choice gated(struct linear_choice choice)
 bool choose_gated(struct linear_choice *out, const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens)
 {
     // On a GPU a lane has two rows at one column only.
-    if (is_wide_cpu(plan) || n_tokens > (plan->cpu ? MAT_VEC_COLS_MAX : 1))
+    if (choose_is_wide_cpu(plan) || n_tokens > (plan->cpu ? MAT_VEC_COLS_MAX : 1))
         return false;
     *out = gated(choose_few(plan, n_cols, n_tokens));
     return true;
@@ -195,7 +194,7 @@ bool choose_direct(const struct gpu_plan *plan, uint32_t n_tokens, uint32_t n_ex
 
 struct linear_choice choose_pairs(const struct gpu_plan *plan, uint32_t n_cols, bool is_gated)
 {
-    if (is_wide_cpu(plan)) {
+    if (choose_is_wide_cpu(plan)) {
         struct linear_choice wide = choose_cpu_wide(KERNEL_MAT_MUL_CPU_EXPERTS, plan, 1);
         wide.spec[MAT_MUL_CPU_DIRECT] = true;
         return wide;

@@ -10,8 +10,11 @@
 struct linear_choice {
     enum kernel kernel;
     uint32_t spec[GPU_SPEC_MAX];
-    uint32_t rows_per_group, cols_per_group; // of y that one workgroup makes
+    uint32_t rows_per_group, cols_per_group; // of y that one workgroup makes, or tile
 };
+
+// A software device with 64-bit integers, which runs kernels made for such: mat_mul_cpu.comp, attention_cpu.comp.
+bool choose_is_wide_cpu(const struct gpu_plan *plan);
 
 // For a product with rows of n_cols weights and n_tokens columns of x.
 struct linear_choice choose_linear(const struct gpu_plan *plan, uint32_t n_cols, uint32_t n_tokens);

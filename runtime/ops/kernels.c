@@ -60,7 +60,10 @@
         .claims = true,                                     \
         .full_subgroups = true,                             \
     }
-_Static_assert(sizeof(struct claim_params) == sizeof(struct gpu_claim), "both are what lib/claim.glsl reads");
+_Static_assert(sizeof(struct claim_params) == sizeof(struct gpu_claim) &&
+                   offsetof(struct claim_params, first_x) == offsetof(struct gpu_claim, first_x) &&
+                   offsetof(struct claim_params, n_tiles) == offsetof(struct gpu_claim, n_tiles),
+               "both are what lib/claim.glsl reads");
 
 // A product with a step as its tail.
 #define TAIL(STEP, step, format)                                                                      \

@@ -24,7 +24,7 @@ bool claim_tile(out uvec2 tile)
         number = atomicAdd(counter.n_claimed, 1);
     number = subgroupBroadcastFirst(number);
     if (number + 1 == p.claim.n_tiles + gl_NumWorkGroups.x && subgroupElect())
-        counter.n_claimed = 0;
+        atomicExchange(counter.n_claimed, 0);
     tile = uvec2(p.claim.first_x + number % p.claim.n_x, p.claim.first_y + number / p.claim.n_x);
     return number < p.claim.n_tiles;
 }

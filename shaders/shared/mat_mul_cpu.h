@@ -8,7 +8,7 @@
 #define MAT_MUL_CPU_ROWS 1     // rows per lane
 #define MAT_MUL_CPU_COLS 2     // columns of x, or pairs of a tile of experts, at a time
 #define MAT_MUL_CPU_APART 3    // several columns: each gets the bits that it has with COLS = 1
-#define MAT_MUL_CPU_DIRECT 4   // experts only, COLS = 1: a workgroup per pair, as in mat_vec.comp
+#define MAT_MUL_CPU_DIRECT 4   // experts only, COLS = 1: a tile per pair, as in mat_vec.comp
 #define MAT_MUL_CPU_N_SPEC 5
 
 struct mat_mul_cpu_params {

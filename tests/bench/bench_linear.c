@@ -1,6 +1,6 @@
 // tests/bench/bench_linear.c -- products on the device at hand: GB/s of weights at one token, GFLOP/s at many.
 //
-//     bench_linear [FORMAT ...]
+//     bench_linear [FORMAT ...]    without a format all of them, of which F32 takes 6 GB
 //
 // The plain read stream is measured before and after each product, so that a busy machine shows in both; every figure
 // is the best of several runs. The last column of each row is the share of the stream. The largest weight is larger

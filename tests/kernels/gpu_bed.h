@@ -27,7 +27,7 @@ static const struct gpu_kernel_desc scale_desc = {
     .n_spec = 2,
 };
 
-struct claim_params {
+struct test_claim_params {
     uint32_t grid_x;
     struct gpu_claim claim;
 };
@@ -37,7 +37,7 @@ static const struct gpu_kernel_desc claim_desc = {
     .code = spv_test_claim,
     .code_bytes = sizeof spv_test_claim,
     .n_buffers = 1,
-    .params_bytes = sizeof(struct claim_params),
+    .params_bytes = sizeof(struct test_claim_params),
     .n_spec = 1,
     .claims = true,
     .full_subgroups = true,
@@ -130,7 +130,7 @@ static inline void bed_claim(struct bed *bed, struct gpu_view dst, uint64_t work
                                            .desc = &claim_desc,
                                            .spec = &subgroup_size,
                                            .buffers = { dst },
-                                           .params = &(struct claim_params){ .grid_x = grid_x },
+                                           .params = &(struct test_claim_params){ .grid_x = grid_x },
                                            .grid = { grid_x, grid_y, grid_z },
                                            .work = work,
                                            .label = "claim",

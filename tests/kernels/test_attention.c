@@ -111,7 +111,7 @@ static const struct attention_limits
         .cpu = true, .wide = true, .lanes = 1, .subgroup_size = 8, .shared_bytes = 32768, .window_bytes = 1 << 27
     };
 
-TEST(prompts_take_the_kernel_of_software_devices_where_it_fits)
+TEST(eight_rows_take_the_kernel_of_software_devices_where_it_fits)
 {
     const struct op_cache sliding = { .type = OP_CACHE_F16, .n_slots = 1535, .n_kv_heads = 8, .head_size = 256 };
     const struct op_cache global = { .type = OP_CACHE_F16, .n_slots = 1 << 18, .n_kv_heads = 2, .head_size = 512 };
@@ -121,8 +121,10 @@ TEST(prompts_take_the_kernel_of_software_devices_where_it_fits)
     tight.window_bytes = 1 << 20;
     CHECK(attention_cpu_fits(&limits_of_cpu, &sliding, &prompt));
     CHECK(attention_cpu_fits(&limits_of_cpu, &sliding, &(struct op_attention_shape){ 4, 16, 1024, 511 }));
-    CHECK(!attention_cpu_fits(&limits_of_cpu, &sliding, &few));   // six rows, tiles have eight
-    CHECK(!attention_cpu_fits(&limits_of_cpu, &global, &prompt)); // 512 MiB of keys are bound in windows
+    CHECK(!attention_cpu_fits(&limits_of_cpu, &sliding, &few)); // six rows, tiles have eight
+    CHECK(attention_cpu_fits(&limits_of_cpu, &(struct op_cache){ NULL, NULL, OP_CACHE_F16, 4096, 2, 512 },
+                             &(struct op_attention_shape){ 1, 16, 0, 4095 })); // decode with groups of eight
+    CHECK(!attention_cpu_fits(&limits_of_cpu, &global, &prompt));              // 512 MiB of keys are bound in windows
     CHECK(!attention_cpu_fits(&narrow, &sliding, &prompt));
     CHECK(!attention_cpu_fits(&tight, &sliding, &prompt));
     CHECK(!attention_cpu_fits(&limits_of_gpu, &sliding, &prompt));

@@ -173,6 +173,7 @@ TEST(a_row_that_disagrees_with_its_shader_is_refused)
         { "kernel test_scale has workgroups of", KARAT_ERR_UNSUPPORTED, scale_desc, threads + 1 },
         { "kernel test_scale has workgroups of 0 x 1 x 1 threads", KARAT_ERR_UNSUPPORTED, scale_desc, 0 },
         { "needs full subgroups of", KARAT_ERR_INTERNAL, scale_desc, 1 },
+        { "the row says 20 bytes of parameters, a claim alone takes 24", KARAT_ERR_INTERNAL, scale_desc, 64 },
     };
     rows[0].desc.n_buffers = 3;
     rows[1].desc.params_bytes = 8;
@@ -181,6 +182,7 @@ TEST(a_row_that_disagrees_with_its_shader_is_refused)
     rows[4].desc.code = (const uint32_t[5]){ 0 };
     rows[4].desc.code_bytes = 20;
     rows[7].desc.full_subgroups = true;
+    rows[8].desc.claims = true;
     for (size_t i = 0; i < COUNT(rows); ++i) {
         t->row = rows[i].sentence;
         CHECK(gpu_kernel_get(&kernel, bed.device, &rows[i].desc, (const uint32_t[]){ rows[i].n_threads, 0 },

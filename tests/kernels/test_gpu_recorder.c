@@ -182,9 +182,57 @@ TEST(each_tile_is_claimed_once_whatever_the_slices)
             REQUIRE_OK(bed_run(&bed), bed.err);
             CHECK_UINT(count_others(bed.y, n, 3), 0);
             CHECK_UINT(((uint32_t *)gpu_buffer_map(bed.y))[n], 0);
-            CHECK(n < 40 || bed_counters(&bed).n_dispatches >= (sliced ? 40 : 3));
+            const struct gpu_counters counters = bed_counters(&bed);
+            CHECK(n < 40 || counters.n_dispatches >= (sliced ? 40 : 3));
+            // It reads and writes: each slice, and each of the three, waits for the one before.
+            CHECK_UINT(counters.n_barriers, counters.n_dispatches - 1);
         }
     }
+    bed_close(t, &bed);
+}
+
+TEST(what_comes_after_slices_of_claims_waits_for_them)
+{
+    struct bed bed;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    const struct gpu_kernel *kernel = NULL;
+    const uint32_t subgroup_size = gpu_device_plan(bed.device)->subgroup_size;
+    REQUIRE_OK(gpu_kernel_get(&kernel, bed.device, &claim_desc, &subgroup_size, &bed.err), bed.err);
+    bed_claim(&bed, bed_whole(bed.y), (uint64_t)(2e9 / (double)gpu_kernel_ns_per_work(kernel)), 64, 64, 1);
+    const struct gpu_counters sliced = bed_counters(&bed);
+    bed_scale(&bed, (struct gpu_view){ bed.z, 0, BED_BYTES / 2 }, bed_whole(bed.x), 1.0f);
+    CHECK_UINT(bed_counters(&bed).n_barriers, sliced.n_barriers); // has nothing to do with it
+    bed_scale(&bed, (struct gpu_view){ bed.z, BED_BYTES / 2, BED_BYTES / 2 }, bed_whole(bed.y), 1.0f);
+    CHECK_UINT(bed_counters(&bed).n_barriers, sliced.n_barriers + 1);
+    CHECK(sliced.n_dispatches >= 40);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    bed_close(t, &bed);
+}
+
+TEST(claims_run_again_in_recordings_and_after_they_were_dropped)
+{
+    struct bed bed;
+    struct gpu_recording *recording = NULL;
+    if (!bed_open(t, &bed, NULL))
+        return;
+    memset(gpu_buffer_map(bed.y), 0, BED_BYTES);
+    REQUIRE_OK(gpu_recording_create(&recording, bed.recorder, &bed.err), bed.err);
+    gpu_recording_begin(recording);
+    for (int k = 0; k < 2; ++k)
+        bed_claim(&bed, bed_whole(bed.y), 0, 37, 50, 1);
+    REQUIRE_OK(bed_run(&bed), bed.err);
+    for (uint32_t round = 2; round <= 4; ++round) {
+        bed_claim(&bed, bed_whole(bed.y), 0, 37, 50, 1);
+        REQUIRE_OK(gpu_recorder_discard(bed.recorder, &bed.err), bed.err);
+        bed_claim(&bed, bed_whole(bed.y), 0, 37, 50, 1);
+        REQUIRE_OK(bed_run(&bed), bed.err);
+        CHECK(gpu_recording_is_ready(recording));
+        REQUIRE_OK(gpu_recording_submit(recording, &bed.err), bed.err);
+        REQUIRE_OK(gpu_recorder_wait(bed.recorder, &bed.err), bed.err);
+        CHECK_UINT(count_others(bed.y, 37 * 50, 2 + 3 * (round - 1)), 0);
+    }
+    gpu_recording_destroy(recording);
     bed_close(t, &bed);
 }
 
