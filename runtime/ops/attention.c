@@ -109,6 +109,17 @@ uint64_t op_attention_scratch_bytes(const struct gpu_plan *plan, uint32_t n_toke
     return scratch_bytes(plan->cpu, choose_is_wide_cpu(plan), n_tokens, n_heads, head_size);
 }
 
+struct attention_keys attention_count(const struct op_attention_shape *shape, uint32_t n_tokens)
+{
+    struct attention_keys n = { shape->last_position + 1ull, shape->last_position + 1ull };
+    if (shape->window > 0) {
+        const uint64_t all = shape->window + n_tokens - 1ull;
+        n.of_one = n.of_one < shape->window ? n.of_one : shape->window;
+        n.of_all = n.of_all < all ? n.of_all : all;
+    }
+    return n;
+}
+
 // What one call shares among its dispatches.
 struct pass {
     struct gpu_recorder *rec;
@@ -126,13 +137,7 @@ static void record_window(const struct pass *p, struct gpu_view y, struct gpu_vi
     const struct op_cache *cache = p->cache;
     const uint32_t n_rows = p->n_tokens * (p->shape->n_heads / cache->n_kv_heads);
     const uint64_t keys = rows_address(window->keys), values = rows_address(window->values);
-    uint64_t n_keys = p->shape->last_position + 1;
-    if (p->shape->window > 0 && n_keys > p->shape->window)
-        n_keys = p->shape->window;
-    // Every token sees its own window; what they see together is read once.
-    uint64_t n_seen = p->shape->last_position + 1;
-    if (p->shape->window > 0 && n_seen > p->shape->window + p->n_tokens - 1)
-        n_seen = p->shape->window + p->n_tokens - 1;
+    const struct attention_keys n = attention_count(p->shape, p->n_tokens);
     gpu_record_dispatch(
         p->rec, &(struct gpu_dispatch){
                     .desc = &kernels[KERNEL_ATTENTION],
@@ -171,8 +176,8 @@ static void record_window(const struct pass *p, struct gpu_view y, struct gpu_vi
                                                           .values_low = (uint32_t)values,
                                                           .values_high = (uint32_t)(values >> 32) },
                     .grid = { rows_div_up(n_rows, p->tiling.rows), cache->n_kv_heads, p->tiling.n_splits },
-                    .work = 2 * n_keys * p->n_tokens * p->shape->n_heads * cache->head_size,
-                    .bytes = op_cache_bytes(cache) / cache->n_slots * n_seen * window->n_slots / cache->n_slots +
+                    .work = 2 * n.of_one * p->n_tokens * p->shape->n_heads * cache->head_size,
+                    .bytes = op_cache_bytes(cache) / cache->n_slots * n.of_all * window->n_slots / cache->n_slots +
                              q.size_bytes + y.size_bytes,
                     .label = p->shape->window > 0 ? "attention.window" : "attention.full",
                 });
@@ -184,7 +189,8 @@ static void record_cpu(struct gpu_recorder *rec, struct gpu_view y, struct gpu_v
                        const struct attention_limits *limits)
 {
     const uint64_t row_bytes = (uint64_t)shape->n_heads * cache->head_size * sizeof(float);
-    const uint32_t window = rows_per_window(gpu_recorder_plan(rec), row_bytes);
+    const struct gpu_plan bindings = { .max_binding_bytes = limits->window_bytes };
+    const uint32_t window = rows_per_window(&bindings, row_bytes);
     struct op_attention_shape chunk = *shape;
     for (uint32_t first = 0; first < shape->n_tokens; first += chunk.n_tokens) {
         chunk.n_tokens = rows_min(window, shape->n_tokens - first);

@@ -27,6 +27,12 @@ struct attention_tiling {
 struct attention_tiling attention_choose(const struct attention_limits *limits, const struct op_attention_shape *shape,
                                          uint32_t n_kv_heads, uint32_t head_size);
 
+// Keys that one token sees at most, and that n_tokens see together: of those each is read once.
+struct attention_keys {
+    uint64_t of_one, of_all;
+};
+struct attention_keys attention_count(const struct op_attention_shape *shape, uint32_t n_tokens);
+
 uint64_t attention_scratch_bytes(const struct attention_limits *limits, uint32_t n_tokens, uint32_t n_heads,
                                  uint32_t head_size);
 

@@ -27,11 +27,7 @@ void attention_cpu_record(struct gpu_recorder *rec, struct gpu_view y, struct gp
                           uint32_t first_token, uint32_t subgroup_size)
 {
     const uint32_t n_rows = shape->n_tokens * (shape->n_heads / cache->n_kv_heads);
-    uint64_t n_keys = shape->last_position + 1, n_seen = n_keys; // by one token, by all
-    if (shape->window > 0) {
-        n_keys = rows_min((uint32_t)n_keys, shape->window);
-        n_seen = rows_min((uint32_t)n_seen, shape->window + shape->n_tokens - 1);
-    }
+    const struct attention_keys n = attention_count(shape, shape->n_tokens);
     const struct gpu_view keys = { cache->keys, 0, op_cache_bytes(cache) / 2 };
     const struct gpu_view values = { cache->values, 0, op_cache_bytes(cache) / 2 };
     const struct gpu_view weights = rows_view(scratch, 0, attention_cpu_scratch_bytes());
@@ -66,8 +62,8 @@ void attention_cpu_record(struct gpu_recorder *rec, struct gpu_view y, struct gp
                                                            .weights_low = (uint32_t)weights_at,
                                                            .weights_high = (uint32_t)(weights_at >> 32) },
                  .grid = { rows_div_up(n_rows, ATTENTION_CPU_COLS), cache->n_kv_heads, 1 },
-                 .work = 2 * n_keys * shape->n_tokens * shape->n_heads * cache->head_size,
-                 .bytes = op_cache_bytes(cache) / cache->n_slots * n_seen + q.size_bytes + y.size_bytes,
+                 .work = 2 * n.of_one * shape->n_tokens * shape->n_heads * cache->head_size,
+                 .bytes = op_cache_bytes(cache) / cache->n_slots * n.of_all + q.size_bytes + y.size_bytes,
                  .label = shape->window > 0 ? "attention.window" : "attention.full",
              });
 }

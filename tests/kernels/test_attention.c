@@ -44,6 +44,7 @@ TEST(prompts_see_what_they_should)
         { "512 tokens, small window", check_attention, ATTENTION(512, 4, 2, 64, 100, 1023) },
         { "more keys than weights are kept of", check_attention, ATTENTION(30, 4, 2, 64, 0, 2500) },
         { "the same in f32", check_attention, ATTENTION(30, 4, 2, 64, 0, 2500, OP_CACHE_F32) },
+        { "rows in two bindings", check_attention, ATTENTION(100, 16, 1, 64, 0, 0, .window_bytes = 16384) },
         { "a ring that comes round among those keys", check_attention, ATTENTION(30, 4, 2, 64, 2000, 7000) },
         { "scores as far apart as unscaled heads make them", check_attention,
           ATTENTION(9, 16, 2, 512, 0, 700, .score_scale = 30) },
