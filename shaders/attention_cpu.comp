@@ -1,16 +1,16 @@
 // attention_cpu.comp -- y = softmax(q k^T) v over a cache, causal and windowed, on software devices.
 //
-//   -DFORMAT_F16 or -DFORMAT_F32 is the cache's
-//   q        f32 [n_tokens][n_heads][head_size]            read
-//   keys, values  [n_slots][n_kv_heads][head_size]         read
-//   step     u32 [4]                                       read; the first token's position
-//   y        f32 [n_tokens][n_heads][head_size]            written; sums on the way
-//   weights  f32 [workgroups][CHUNK][COLS]                 written and read
+//   q        f32 [n_tokens][n_heads][head_size]             read
+//   keys     f16 or f32 [n_slots][n_kv_heads][head_size]    read: -DFORMAT_F16 or -DFORMAT_F32
+//   values   the same                                       read
+//   step     u32 [4]                                        read; the first token's position
+//   y        f32 [n_tokens][n_heads][head_size]             written; sums on the way
+//   weights  f32 [workgroups][CHUNK][COLS]                  written and read
 //
-// Rows and tiles are those of attention.comp, but a tile is made by one subgroup, without a barrier, and what is read, is
-// read at addresses (lib/row_product_cpu.glsl says why). Scores are a product whose rows are keys, four to a lane. A lane
-// keeps the scores of its keys, then their weights, in memory of its own, and broadcasts them where values are added up,
-// four columns to a lane. What a lane writes, weights and sums, only that lane reads back, so there is no barrier.
+// Rows and tiles are those of attention.comp, but a tile is made by one subgroup, and everything is read at addresses
+// (lib/row_product_cpu.glsl says why). Scores are a product whose rows are keys, four to a lane. A lane keeps the scores of
+// its keys, then their weights, in memory, and broadcasts them where values are added up, four columns to a lane. What a
+// lane writes, weights and sums, only that lane reads back: so there is no barrier.
 //
 //   grid       (n_tokens * group / COLS rounded up, n_kv_heads); see lib/claim.glsl
 //   requires   as attention.comp, the cache in one binding; 64-bit integers; the workgroup is one full subgroup
